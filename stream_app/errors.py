@@ -1,0 +1,50 @@
+"""What can go wrong, as a tree: each class says what the operator should do.
+
+KolError
+├── UsageError          exit 2: wrong settings, missing files or topics; nothing was started
+│   ├── SettingsError
+│   ├── TopicsError
+│   ├── ModelError
+│   └── StateError      the data directory or changelog belongs to other settings or another format
+└── FatalError          exit 1: the worker stops and a supervisor restarts it; nothing is lost
+    ├── OrderError      a record was skipped or delivered out of order
+    └── BrokerError     the broker could not be reached in time
+"""
+
+
+class KolError(Exception):
+    """An error whose message is one line that says what is wrong and how to mend it."""
+
+    exit_code = 1
+
+
+class UsageError(KolError):
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    pass
+
+
+class TopicsError(UsageError):
+    pass
+
+
+class ModelError(UsageError):
+    pass
+
+
+class StateError(UsageError):
+    pass
+
+
+class FatalError(KolError):
+    exit_code = 1
+
+
+class OrderError(FatalError):
+    pass
+
+
+class BrokerError(FatalError):
+    pass
