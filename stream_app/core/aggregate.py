@@ -1,0 +1,242 @@
+"""Folding events into a row: pure, and indifferent to the order in which late events arrive.
+
+The remembered posts are kept one by one and summed only when a score is asked for (`core.standing`), so a
+count that falls leaves no rounding behind. What memory lets go is settled into decayed sums.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from enum import Enum
+
+import msgspec
+import numpy as np
+
+from stream_app.core.decay import combine, decay_factor
+from stream_app.core.originality import nearest_distances, originality_at
+from stream_app.core.row import HeardInteraction, RememberedPost, SettledPosts, UserRow
+from stream_app.core.scheme import Scheme
+from stream_app.messages import COUNT_FIELDS, KINDS, Interaction, Post, TextFeatures
+
+KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
+#: Where an interaction's kind stands among a post's counts; kinds without a count keep their own weight.
+COUNT_INDEX = {name: index for index, name in enumerate(COUNT_FIELDS)}
+
+
+class Outcome(Enum):
+    """What an event did to the row."""
+
+    NEW = "new post"
+    OBSERVED = "newer counts of a known post"
+    STALE = "an observation no newer than what is known, or an interaction heard before"
+    FORGOTTEN = "older than every remembered post of a full memory"
+    HEARD = "interaction"
+
+
+def new_row(platform: str, user_id: str) -> UserRow:
+    """The row of a user nothing is known of."""
+    return UserRow(platform=platform, user_id=user_id)
+
+
+def engagement(post: RememberedPost, scheme: Scheme) -> float:
+    """e = the weighted sum of a post's known counts and of the interactions that name it."""
+    total = 0.0
+    for count, weight in zip(post.counts, scheme.count_weights, strict=True):
+        if count:
+            total += count * weight
+    for count, weight in zip(post.interactions, scheme.kind_weights, strict=False):
+        total += count * weight
+    return total
+
+
+def needs_features(row: UserRow | None, post: Post, scheme: Scheme) -> bool:
+    """Whether folding this post would score its text: its id is neither remembered nor forgotten."""
+    if row is None:
+        return True
+    if _find(row, post.id) is not None:
+        return False
+    return not _is_forgotten(row, post, scheme)
+
+
+def fold_post(
+    row: UserRow, post: Post, features: TextFeatures | None, scheme: Scheme
+) -> Outcome:
+    """Fold one post, or one more observation of it, into the row.
+
+    `features` are those of the text; they may be None where `needs_features` says no. A text is scored
+    once: a later observation of the same id changes counts alone.
+    """
+    _judge_person(row, post)
+    known = _find(row, post.id)
+    if known is not None:
+        return _observe(known, post)
+    if _is_forgotten(row, post, scheme):
+        return Outcome.FORGOTTEN
+    if features is None:
+        msg = f"the text of a new post was not encoded: {post.id!r}"
+        raise ValueError(msg)
+    _remember(row, post, features, scheme)
+    return Outcome.NEW
+
+
+def fold_interaction(row: UserRow, interaction: Interaction, scheme: Scheme) -> Outcome:
+    """Fold one interaction with the user; the same id again counts once, as far as memory reaches."""
+    if any(heard.id == interaction.id for heard in row.heard):
+        return Outcome.STALE
+    kind = KIND_INDEX[interaction.kind]
+    row.interactions[kind] += 1
+    heard = HeardInteraction(interaction.id, kind, interaction.created_at)
+    target = interaction.target_post_id
+    if target is None:
+        _add_loose(row, heard, scheme)
+    else:
+        post = _find(row, target)
+        if post is None:
+            heard.waiting_for = target
+        else:
+            _attach(post, kind)
+    row.heard.append(heard)
+    while len(row.heard) > scheme.interaction_memory:
+        oldest = row.heard.pop(0)
+        if oldest.waiting_for is not None:
+            _add_loose(row, oldest, scheme)
+    return Outcome.HEARD
+
+
+def _find(row: UserRow, post_id: str) -> RememberedPost | None:
+    # The newest posts are asked for most often.
+    for post in reversed(row.remembered):
+        if post.id == post_id:
+            return post
+    return None
+
+
+def _is_forgotten(row: UserRow, post: Post, scheme: Scheme) -> bool:
+    remembered = row.remembered
+    if len(remembered) < scheme.post_memory:
+        return False
+    return post.created_at < remembered[0].created_at
+
+
+def _judge_person(row: UserRow, post: Post) -> None:
+    """Take over the follower count and the names where they were read later than what is known."""
+    if post.follower_count is not None and post.observed_at > row.followers_at:
+        row.follower_count = post.follower_count
+        row.followers_at = post.observed_at
+    if (post.handle or post.display_name) and post.observed_at > row.named_at:
+        row.handle = post.handle or row.handle
+        row.display_name = post.display_name or row.display_name
+        row.named_at = post.observed_at
+
+
+def _observe(known: RememberedPost, post: Post) -> Outcome:
+    if post.observed_at <= known.observed_at:
+        return Outcome.STALE
+    known.observed_at = post.observed_at
+    for index, name in enumerate(COUNT_FIELDS):
+        count = getattr(post, name + "_count")
+        if count is not None:
+            known.counts[index] = count
+    if known.url is None:
+        known.url = post.url
+    return Outcome.OBSERVED
+
+
+def _remember(row: UserRow, post: Post, features: TextFeatures, scheme: Scheme) -> None:
+    entry = RememberedPost(
+        id=post.id,
+        created_at=post.created_at,
+        observed_at=post.observed_at,
+        counts=[getattr(post, name + "_count") for name in COUNT_FIELDS],
+        signature=features.signature,
+        url=post.url,
+    )
+    for heard in row.heard:
+        if heard.waiting_for == post.id:
+            heard.waiting_for = None
+            _attach(entry, heard.kind)
+    row.newest_post_at = max(row.newest_post_at, post.created_at) if row.posts else post.created_at
+    row.posts += 1
+    row.logits_norms += features.logits_norm or 0.0
+    _blend_embedding(row, post.created_at, features, scheme)
+    insort(row.remembered, entry, key=_order)
+    _compare(row.remembered, entry)
+    while len(row.remembered) > scheme.post_memory:
+        _settle(row, row.remembered.pop(0), scheme)
+
+
+def _order(post: RememberedPost) -> tuple[int, str]:
+    return (post.created_at, post.id)
+
+
+def _compare(remembered: list[RememberedPost], entry: RememberedPost) -> None:
+    """Set the new post's distance to its predecessors, and shorten its successors' to it."""
+    if not entry.signature:
+        return
+    others = [post for post in remembered if post.signature and post is not entry]
+    if not others:
+        return
+    order = _order(entry)
+    distances = nearest_distances(entry.signature, [post.signature for post in others])
+    for post, distance in zip(others, distances, strict=True):
+        later = entry if _order(post) < order else post
+        if later.nearest < 0 or distance < later.nearest:
+            later.nearest = distance
+
+
+def _attach(post: RememberedPost, kind: int) -> None:
+    if not post.interactions:
+        post.interactions = [0] * len(KINDS)
+    post.interactions[kind] += 1
+
+
+def _add_loose(row: UserRow, heard: HeardInteraction, scheme: Scheme) -> None:
+    weight = scheme.kind_weights[heard.kind]
+    row.loose = combine(row.loose, row.loose_at, weight, heard.created_at, scheme.half_life_ms)
+    row.loose_at = max(row.loose_at, heard.created_at)
+
+
+def _settle(row: UserRow, post: RememberedPost, scheme: Scheme) -> None:
+    """Let a post go: its contribution stays in the sums, its id is no longer known."""
+    drawn = engagement(post, scheme)
+    old = row.settled
+    at = max(old.at, post.created_at)
+    fade = decay_factor(old.at, at, scheme.half_life_ms) if old.weight else 0.0
+    weight = decay_factor(post.created_at, at, scheme.half_life_ms)
+    original = originality_at(post.nearest) if post.signature else None
+    row.settled = SettledPosts(
+        at=at,
+        attention=old.attention * fade + weight * (1.0 + drawn),
+        weight=old.weight * fade + weight,
+        log_engagement=old.log_engagement * fade + weight * math.log1p(drawn),
+        originality=old.originality * fade + (weight * original if original is not None else 0.0),
+        originality_weight=old.originality_weight * fade + (0.0 if original is None else weight),
+    )
+    for index, count in enumerate(post.counts):
+        if count is not None:
+            row.settled_counts[index] += count
+
+
+def _blend_embedding(row: UserRow, at: int, features: TextFeatures, scheme: Scheme) -> None:
+    """Move the decayed mean of embeddings towards the new post's."""
+    if not features.embedding:
+        return
+    newest = max(row.embedding_at, at)
+    old = row.embedding_weight
+    if old:
+        old *= decay_factor(row.embedding_at, newest, scheme.half_life_ms)
+    weight = decay_factor(at, newest, scheme.half_life_ms)
+    total = old + weight
+    fresh = np.frombuffer(features.embedding, dtype="<f2").astype(np.float32)
+    if row.embedding and old:
+        mean = np.frombuffer(row.embedding, dtype="<f2").astype(np.float32)
+        fresh = mean * np.float32(old / total) + fresh * np.float32(weight / total)
+    row.embedding = fresh.astype("<f2").tobytes()
+    row.embedding_weight = total
+    row.embedding_at = newest
+
+
+def copy_row(row: UserRow) -> UserRow:
+    """A deep copy, for callers that keep the old row."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(row), type=UserRow)

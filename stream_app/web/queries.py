@@ -1,0 +1,44 @@
+"""What the web needs to know of the worker it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from stream_app.core.ranking import Board
+from stream_app.core.row import UserRow
+from stream_app.core.scheme import Scheme
+from stream_app.core.standing import Standing
+
+
+class Queries(Protocol):
+    """The worker as its web API sees it; answered by the engine, or by a fake in tests."""
+
+    scheme: Scheme
+
+    def not_ready(self) -> str | None:
+        """Why the worker cannot serve yet, in words; None when it is ready."""
+
+    def board(self) -> Board | None:
+        """The newest system-wide view; None before there is any."""
+
+    def high_mark(self) -> int | None:
+        """Greatest event time known to this worker (ms)."""
+
+    def owner_url(self, key: str) -> str | None:
+        """Base URL of the worker that owns the user, None when it is this one. Raises LookupError while unknown."""
+
+    def peers(self) -> list[str]:
+        """Base URLs of the other workers."""
+
+    def user_row(self, key: str) -> tuple[UserRow, bool] | None:
+        """The row of a user owned here, and whether she is counted in the population; None if unknown."""
+
+    def members(self, level: int, after: tuple[float, str] | None, limit: int) -> list[Standing]:
+        """This worker's users at tier level or above in ranking order, from behind `after` = (z, key)."""
+
+    def events(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
+        """KOL events of the whole system as (event id, JSON), from now or from behind an id; endless."""
+
+    def metrics(self) -> bytes:
+        """Prometheus text."""
