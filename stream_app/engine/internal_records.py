@@ -1,0 +1,104 @@
+"""The internal topics' records: snapshots, lines, rankings, and the partition's reserved row.
+
+All are msgpack arrays behind one format byte; described in docs/messages.md. A format this program does not
+know is refused: guessing would draw a false line.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from stream_app.core.standing import Standing
+from stream_app.core.tiers import Line
+
+#: Version of all internal records; raise it when a field changes its meaning.
+FORMAT = 1
+
+T = TypeVar("T")
+
+
+class Snapshot(msgspec.Struct, array_like=True, frozen=True):
+    """What one partition's owner knows of it: the whole histogram, never a delta."""
+
+    partition: int
+    #: counts the assignments of the partition; an older owner's snapshots are refused
+    epoch: int
+    #: source topic -> next offset that is not yet in here
+    cut: dict[str, int]
+    #: source topic -> greatest event time (ms)
+    high_marks: dict[str, int]
+    #: source topics with events that are not yet in here
+    unread: list[str]
+    expiry_mark: int | None
+    #: serialised QuantileSketch of the eligible users' z
+    sketch: bytes
+    #: users in each tier or a higher one, lowest first
+    members: list[int]
+    #: the partition's users that may be in the ranking, in order
+    top: list[Standing]
+    users: int = 0
+
+
+class LineRecord(msgspec.Struct, array_like=True, frozen=True):
+    """One version of the line, and the distribution it was drawn from."""
+
+    line: Line
+    sketch: bytes
+
+
+class RankingChunk(msgspec.Struct, array_like=True, frozen=True):
+    """One piece of the ranking; pieces of the same `sequence` belong together."""
+
+    sequence: int
+    index: int
+    chunks: int
+    items: list[Standing]
+    #: in the first piece only
+    line: Line | None = None
+    members: list[int] = []
+    sketch: bytes = b""
+
+
+class PartitionMeta(msgspec.Struct, array_like=True):
+    """The reserved row of a partition: what a new owner must know beside the users' rows."""
+
+    epoch: int = 0
+    #: settings that give the stored numbers their meaning
+    fingerprint: dict[str, str] = {}
+    #: source topic -> its id at the broker; a topic made anew starts at offset 0, below the rows' offsets
+    topic_ids: dict[str, str] = {}
+    #: source topic -> last offset handled
+    offsets: dict[str, int] = {}
+    high_marks: dict[str, int] = {}
+    #: "topic/partition" -> last offset of that origin that was forwarded here and handled
+    forwarded: dict[str, int] = {}
+    #: the line in force
+    line: Line | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind)
+    for kind in (Snapshot, LineRecord, RankingChunk, PartitionMeta)
+}
+
+
+def encode(record: Any) -> bytes:
+    """The bytes of an internal record."""
+    return bytes([FORMAT]) + _encoder.encode(record)
+
+
+def decode(kind: type[T], data: bytes) -> T:
+    """Read an internal record; raises ValueError for another format or broken bytes."""
+    if not data or data[0] != FORMAT:
+        found = data[0] if data else "none"
+        msg = f"{kind.__name__}: format {found} is not known to this program (it knows {FORMAT})"
+        raise ValueError(msg)
+    try:
+        record: T = _decoders[kind].decode(memoryview(data)[1:])
+    except msgspec.MsgspecError as error:
+        msg = f"{kind.__name__} cannot be read: {error}"
+        raise ValueError(msg) from error
+    return record

@@ -1,0 +1,87 @@
+"""Every record that is handed over is processed, once, in order; anything else stops the process.
+
+Row guards ("an offset at or below the row's is not applied again") are only sound when delivery has no
+holes: a skipped record would be acknowledged by the next one. Offsets cannot tell a hole that matters,
+since compaction, transactions and retention leave holes too. So each record is chained to the one fetched
+before it, at the place where the fetcher hands records over, and the chain is checked where the scoring
+agent takes them. A seek starts a new chain.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from faust.types import TP
+
+from stream_app.errors import OrderError
+
+
+class Link(NamedTuple):
+    """A record's place: the chain it belongs to and its number there, from 0."""
+
+    chain: int
+    number: int
+
+
+class OrderGuard:
+    """Follows each partition from the fetcher to the agent."""
+
+    def __init__(self) -> None:
+        self._chains: dict[TP, int] = {}
+        self._starts: dict[TP, int] = {}
+        self._fetched: dict[TP, int] = {}
+        self._handed: dict[TP, deque[int]] = {}
+        self._delivered: dict[TP, int] = {}
+        self._taken: dict[TP, Link] = {}
+
+    def seek(self, tp: TP, offset: int | None) -> None:
+        """The partition will be read from `offset` (None: from wherever the broker says)."""
+        self._chains[tp] = self._chains.get(tp, -1) + 1
+        self._starts[tp] = offset if offset is not None else 0
+        self._fetched[tp] = -1
+        self._handed[tp] = deque()
+        self._delivered[tp] = -1
+
+    def handed(self, tp: TP, offsets: Iterable[int]) -> None:
+        """The fetcher hands over these records. Raises OrderError when it goes backwards."""
+        if tp not in self._chains:
+            self.seek(tp, None)
+        previous = self._fetched[tp]
+        start = self._starts[tp]
+        queue = self._handed[tp]
+        for offset in offsets:
+            if offset <= previous or offset < start:
+                raise OrderError(
+                    f"{tp.topic}/{tp.partition}: offset {offset} was fetched after "
+                    f"{max(previous, start - 1)}; restart the worker, nothing was acknowledged"
+                )
+            previous = offset
+            queue.append(offset)
+        self._fetched[tp] = previous
+
+    def delivered(self, tp: TP, offset: int) -> Link:
+        """The record goes on to the agents. Raises OrderError when one before it was left out."""
+        queue = self._handed.get(tp)
+        expected = queue.popleft() if queue else None
+        if expected != offset:
+            raise OrderError(
+                f"{tp.topic}/{tp.partition}: offset {offset} was delivered, {expected} was due; "
+                "restart the worker, nothing was acknowledged"
+            )
+        number = self._delivered[tp] + 1
+        self._delivered[tp] = number
+        return Link(self._chains[tp], number)
+
+    def taken(self, tp: TP, offset: int, link: Link) -> None:
+        """The agent takes the record. Raises OrderError when it is not the next of its chain."""
+        last = self._taken.get(tp)
+        due = last.number + 1 if last is not None and last.chain == link.chain else 0
+        if link.number != due or (last is not None and link.chain < last.chain):
+            raise OrderError(
+                f"{tp.topic}/{tp.partition}: record {link.number} of chain {link.chain} (offset "
+                f"{offset}) came after {last}; a record was lost on the way: restart the worker, "
+                "nothing was acknowledged"
+            )
+        self._taken[tp] = link

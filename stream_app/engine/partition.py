@@ -1,0 +1,99 @@
+"""What a worker keeps in memory for a partition it owns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stream_app.core.columns import Columns
+from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.row import decode_header, decode_row
+from stream_app.core.scheme import Scheme
+from stream_app.core.standing import Standing, standing_of
+from stream_app.engine.internal_records import PartitionMeta, Snapshot
+
+
+class Partition:
+    """Columns, sketch and reserved row of one partition; derived state is rebuilt from the rows."""
+
+    def __init__(self, number: int, meta: PartitionMeta, scheme: Scheme) -> None:
+        self.number = number
+        self.meta = meta
+        self.columns = Columns()
+        #: offset of the changelog that this state reflects
+        self.changelog_offset: int | None = None
+        #: standings of users near the top, dropped when their row changes
+        self.standings: dict[bytes, Standing] = {}
+        self.changed = True
+        #: the reserved row of this assignment has been written
+        self.announced = False
+        self._scheme = scheme
+
+    def edge(self) -> int | None:
+        """Users whose newest post is older than this (ms) are inactive; None: nobody is."""
+        line = self.meta.line
+        if line is None or line.expiry_mark is None or self._scheme.active_window_ms is None:
+            return None
+        return line.expiry_mark - self._scheme.active_window_ms
+
+    def is_eligible(self, posts: int, newest_post_at: int) -> bool:
+        """Whether a user with these posts belongs to the population now."""
+        if posts < self._scheme.min_posts or posts == 0:
+            return False
+        edge = self.edge()
+        return edge is None or newest_post_at >= edge
+
+    def update(
+        self, key: bytes, standing: Standing | None, level: int, *, version: int = 0
+    ) -> None:
+        """Let columns and sketch follow a row that was written."""
+        self.standings.pop(key, None)
+        self.changed = True
+        if standing is None:
+            self.columns.update(key, float("-inf"), 0, False, level, version)  # noqa: FBT003
+            return
+        eligible = self.is_eligible(standing.posts, standing.newest_post_at)
+        self.columns.update(key, standing.z, standing.newest_post_at, eligible, level, version)
+
+    def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Rebuild columns and sketch from the rows. Raises ValueError for rows of an unknown format."""
+        scheme = self._scheme
+        for key, data in rows:
+            header = decode_header(data)
+            z = header.z
+            if header.formula != scheme.formula and header.posts:
+                standing = standing_of(decode_row(data), scheme)
+                z = standing.z if standing is not None else z
+            self.columns.update(
+                key,
+                z,
+                header.newest_post_at,
+                self.is_eligible(header.posts, header.newest_post_at),
+                scheme.level_of(header.tier),
+                header.transition_version,
+            )
+
+    @property
+    def sketch(self) -> QuantileSketch:
+        """The distribution of z over the partition's eligible users."""
+        return self.columns.sketch
+
+    def high_mark(self) -> int | None:
+        """Greatest event time of any valid event of this partition (ms)."""
+        marks = self.meta.high_marks
+        return max(marks.values()) if marks else None
+
+    def snapshot(self, unread: list[str], top: list[Standing], topics: Iterable[str]) -> Snapshot:
+        """The partition as the leader sees it."""
+        line = self.meta.line
+        return Snapshot(
+            partition=self.number,
+            epoch=self.meta.epoch,
+            cut={topic: self.meta.offsets.get(topic, -1) + 1 for topic in topics},
+            high_marks=dict(self.meta.high_marks),
+            unread=unread,
+            expiry_mark=line.expiry_mark if line is not None else None,
+            sketch=self.sketch.serialize(),
+            members=self.columns.tier_counts(len(self._scheme.tiers)),
+            top=top,
+            users=len(self.columns.keys),
+        )
