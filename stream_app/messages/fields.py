@@ -45,14 +45,13 @@ Language = Annotated[str, Meta(min_length=1, max_length=35)]
 Topic = Annotated[str, Meta(min_length=1, max_length=MAX_TOPIC_CODE_POINTS)]
 Topics = Annotated[tuple[Topic, ...], Meta(max_length=MAX_TOPICS)]
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
-Time = (
-    Annotated[
-        str,
-        Meta(
-            description="RFC 3339 with offset, years 1970..2100 in UTC.",
-            examples=["2014-07-01T09:30:00.000Z"],
-            extra_json_schema={"format": "date-time", "pattern": _TIME_PATTERN},
-        ),
-    ]
-    | Annotated[int, Meta(ge=MIN_TIME_MS, le=MAX_TIME_MS, description="Epoch milliseconds.")]
-)
+TimeText = Annotated[
+    str,
+    Meta(
+        description="RFC 3339 with offset, years 1970..2100 in UTC.",
+        examples=["2014-07-01T09:30:00.000Z"],
+        extra_json_schema={"format": "date-time", "pattern": _TIME_PATTERN},
+    ),
+]
+TimeMs = Annotated[int, Meta(ge=MIN_TIME_MS, le=MAX_TIME_MS, description="Epoch milliseconds.")]
+Time = TimeText | TimeMs

@@ -1,11 +1,18 @@
 """Promotions and demotions, as they travel on topic `kol-events` (CloudEvents 1.0)."""
 
 import hashlib
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from stream_app.messages.decoding import WireDecoder
+from stream_app.messages.fields import Count, ItemId, Label, Platform, TimeText, UserId
+
+EventId = Annotated[str, Meta(min_length=1, max_length=64)]
+Natural = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
 
 CauseType = Literal["post", "observation", "interaction", "threshold", "inactivity"]
 
@@ -24,11 +31,11 @@ class EventUser(msgspec.Struct, frozen=True, kw_only=True):
     """Who a user is, as far as known."""
 
     key: str
-    platform: str
-    user_id: str
-    handle: str | None = None
-    display_name: str | None = None
-    follower_count: int | None = None
+    platform: Platform
+    user_id: UserId
+    handle: Label | None = None
+    display_name: Label | None = None
+    follower_count: Count | None = None
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,10 +47,10 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     type: CauseType
     topic: str | None = None
-    partition: int | None = None
-    offset: int | None = None
-    post_id: str | None = None
-    threshold_version: int | None = None
+    partition: Natural | None = None
+    offset: Natural | None = None
+    post_id: ItemId | None = None
+    threshold_version: Natural | None = None
 
 
 class KolEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,20 +61,20 @@ class KolEvent(msgspec.Struct, frozen=True, kw_only=True):
     of `occurred_at`; only `emitted_at` differs when an event is sent again.
     """
 
-    event_id: str
+    event_id: EventId
     kind: Literal["promoted", "demoted"]
     tier: str | None
     from_tier: str | None
     user: EventUser
     score: float
     threshold: float | None
-    quantile: float
-    population: int
-    percentile: float | None  # 0..100; null outside the population
+    quantile: Share | None  # null for a tier that is no longer configured
+    population: Natural
+    percentile: Percent | None  # 0..100; null outside the population
     factors: list[Factor]
     cause: Cause
-    occurred_at: str  # event time, RFC 3339
-    emitted_at: str  # processing time, RFC 3339
+    occurred_at: TimeText  # event time, RFC 3339
+    emitted_at: TimeText  # processing time, RFC 3339
 
 
 _decode = WireDecoder(KolEvent)
