@@ -54,8 +54,8 @@ def _schema(name: str, wire: type[msgspec.Struct]) -> dict[str, Any]:
     (_, definitions) = msgspec.json.schema_components([wire], ref_template="#/$defs/{name}")
     for definition in definitions.values():
         definition["description"] = inspect.cleandoc(definition["description"])
-    root = definitions.pop(wire.__name__)
-    head = {
+    root: dict[str, Any] = definitions.pop(wire.__name__)
+    head: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:kol-stream:schema:{name}:v1",
     }
