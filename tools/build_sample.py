@@ -28,11 +28,11 @@ README = """\
 # The bundled sample
 
 `posts.jsonl.gz`: {events:,} lines of real posts about companies and their shares on Twitter,
-{first} to {last}. Each line is a post as it travels on topic `posts`, in event-time order: {posts:,}
-posts of {users:,} users; {observations:,} lines are newer observations of a post, read from a
-retweet, which carries the original's counts at that moment. Nothing was shifted or made up: all times, counts
-and texts are as the source has them (HTML entities decoded). The counts of a post just written
-are 0; engagement arrives with the retweets.
+{first} to {last}. Each line is a post as it travels on topic `posts`, in event-time
+order: {posts:,} posts of {users:,} users; {observations:,} lines are newer observations of a post,
+read from a retweet, which carries the original's counts at that moment. Nothing was shifted or
+made up: all times, counts and texts are as the source has them (HTML entities decoded). The
+counts of a post just written are 0; engagement arrives with the retweets.
 
 Not a fair picture of anyone: a keyword stream about 88 shares catches some posts of some users.
 

@@ -64,7 +64,9 @@ def _epoch_day(iso_date: str) -> int:
 
 
 def _is_month_start(epoch_s: int) -> bool:
-    return epoch_s % 86_400 == 0 and date.fromordinal(epoch_s // 86_400 + _EPOCH_DAY).day == 1
+    if epoch_s % 86_400 or not MIN_TIME_MS <= epoch_s * 1_000 <= MAX_TIME_MS:
+        return False
+    return date.fromordinal(epoch_s // 86_400 + _EPOCH_DAY).day == 1
 
 
 def rfc3339(ms: int) -> str:
