@@ -140,7 +140,7 @@ class Columns:
             return 0
         differing = _differing(self.sketch, rebuilt)
         self.sketch = rebuilt
-        return differing
+        return max(1, differing)
 
     # -- questions -----------------------------------------------------------------------------
 

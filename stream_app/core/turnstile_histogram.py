@@ -258,6 +258,10 @@ class TurnstileHistogram:
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
+    def __repr__(self) -> str:
+        accuracy = self.relative_accuracy
+        return f"{type(self).__name__}(relative_accuracy={accuracy}, n={self.n})"
+
     def _shape(self) -> tuple[float, int, int, int, int]:
         return self.accuracy, self.level, self.floor, self.n, self.n_zero
 
