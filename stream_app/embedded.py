@@ -16,6 +16,7 @@ What it does otherwise, and what to do about it:
   arrive meanwhile: set that to some 50 ms (aiokafka's default is 500 ms, Faust's 1,500 ms).
 - Several members in one group: as soon as the leader's SyncGroup is in, it refuses the others'
   with error 42, on which aiokafka gives up. One worker only; several need an Apache Kafka.
+- A group whose last member has left lets the next one wait for a session time-out: keep it short.
 - A fetch brings one record batch per partition at most, found by walking the log from its start:
   many tiny batches are slow, so producers should linger.
 - A partition keeps its newest 5 MiB or 100,000 batches, and nothing is ever compacted.

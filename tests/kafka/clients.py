@@ -1,0 +1,193 @@
+"""Writing and reading topics in tests, with librdkafka: a client other than the one under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from time import monotonic, sleep
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them implicitly
+    AdminClient,
+    NewTopic,
+)
+
+TIMEOUT_S = 30.0
+PARTITION_OF_KEY, NOW = -1, 0  # librdkafka's words for "none given"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is written; without a partition the key decides, as for every producer of ours."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int | None = None
+    partition: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRecord:
+    """What was read, and where."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+def make_topic(bootstrap: str, name: str, partitions: int, **config: str) -> None:
+    """The topic is there, and seen; dots in setting names are written as underscores."""
+    settings = {key.replace("_", "."): value for key, value in config.items()}
+    admin = _admin(bootstrap)
+    for future in admin.create_topics([NewTopic(name, partitions, 1, config=settings)]).values():
+        future.result(TIMEOUT_S)
+    wait_for(lambda: name in admin.list_topics(timeout=TIMEOUT_S).topics, f"{name} to appear")
+
+
+def delete_topic(bootstrap: str, name: str) -> None:
+    """The topic is gone, and seen to be gone."""
+    admin = _admin(bootstrap)
+    for future in admin.delete_topics([name]).values():
+        future.result(TIMEOUT_S)
+    wait_for(lambda: name not in admin.list_topics(timeout=TIMEOUT_S).topics, f"{name} to go")
+
+
+def produce(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
+    """All of them are acknowledged after the call, in their order within each partition."""
+    errors: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _message: Message[bytes, bytes]) -> None:
+        if error is not None:
+            errors.append(error)
+
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "linger.ms": 20,
+        }
+    )
+    for record in records:
+        _send(producer, topic, record, delivered)
+    left = producer.flush(TIMEOUT_S)
+    if errors or left:
+        raise AssertionError(f"{len(errors)} failed, {left} unsent: {errors[:1]}")
+
+
+def consume(bootstrap: str, topic: str) -> list[StoredRecord]:
+    """Everything that the topic holds now, partition by partition, without any consumer group."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "reads-without-a-group",  # librdkafka asks for one, and it is never joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+        }
+    )
+    try:
+        waiting = set(partitions(bootstrap, topic))
+        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in waiting])
+        return _read_to_ends(consumer, waiting)
+    finally:
+        consumer.close()
+
+
+def end_offsets(bootstrap: str, topic: str) -> Mapping[int, int]:
+    """For each partition, the offset that its next record will get."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reads-without-a-group"})
+    try:
+        return {
+            p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=TIMEOUT_S)[1]
+            for p in partitions(bootstrap, topic)
+        }
+    finally:
+        consumer.close()
+
+
+def partitions(bootstrap: str, topic: str) -> list[int]:
+    listed = _admin(bootstrap).list_topics(timeout=TIMEOUT_S)
+    return sorted(listed.topics[topic].partitions)
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
+    """Returns when the condition holds; fails naming `what` was waited for."""
+    deadline = monotonic() + timeout_s
+    while not condition():
+        if monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:g} s for {what}")
+        sleep(0.05)
+
+
+def _admin(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+
+def _send(
+    producer: Producer,
+    topic: str,
+    record: Record,
+    delivered: Callable[[KafkaError | None, Message[bytes, bytes]], None],
+) -> None:
+    while True:
+        try:
+            producer.produce(
+                topic,
+                value=record.value,
+                key=record.key,
+                headers=[*record.headers],
+                partition=PARTITION_OF_KEY if record.partition is None else record.partition,
+                timestamp=NOW if record.timestamp_ms is None else record.timestamp_ms,
+                on_delivery=delivered,
+            )
+        except BufferError:
+            producer.poll(0.1)  # its queue is full: let some of it go out first
+        else:
+            producer.poll(0)
+            return
+
+
+def _read_to_ends(consumer: Consumer, waiting: set[int]) -> list[StoredRecord]:
+    found: list[StoredRecord] = []
+    deadline = monotonic() + TIMEOUT_S
+    while waiting:
+        if monotonic() > deadline:
+            raise AssertionError(f"no end of partitions {sorted(waiting)} within {TIMEOUT_S:g} s")
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            found.append(_stored(message))
+        elif error.name() == "_PARTITION_EOF":
+            waiting.discard(message.partition())
+        else:
+            raise KafkaException(error)
+    return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+def _stored(message: Any) -> StoredRecord:  # its type calls what each record has optional
+    return StoredRecord(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        timestamp_ms=message.timestamp()[1],
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(message.headers() or ()),
+    )

@@ -1,0 +1,45 @@
+"""One Apache Kafka for the whole session; tests keep apart by the prefix of their topics."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kafka.broker import KafkaBroker, KafkaUnavailable, jars
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.kafka)
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A broker that runs; a test that stops or pauses one must start its own instead."""
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> Path:
+    """Where Kafka's jars are; skips without Java, Maven or a network, but fails in CI."""
+    try:
+        return jars()
+    except KafkaUnavailable as error:
+        reason = str(error)
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """For KOL_PREFIX or names of topics and groups: no other test has the same."""
+    return f"t{secrets.token_hex(4)}-"
