@@ -74,10 +74,13 @@ def originalities(signatures_in_order: Sequence[bytes]) -> list[float | None]:
     if not present:
         return found
     joined = b"".join(signatures_in_order[i] for i in present)
-    words = np.frombuffer(joined, dtype="<u8").reshape(len(present), -1)
-    distances = np.bitwise_count(words[:, None] ^ words[None]).sum(axis=2, dtype=np.int64)
-    distances[np.triu_indices(len(present))] = SIGNS + 1  # itself and later ones do not count
-    values = _ORIGINALITIES[np.minimum(distances.min(axis=1), SIGNS)]
+    words = np.frombuffer(joined, dtype="<u8").reshape(len(present), -1).T
+    distances = np.zeros((len(present), len(present)), dtype=np.uint16)
+    for word in words:  # four times a plane: three times as fast as a sum over a third axis
+        distances += np.bitwise_count(word[:, None] ^ word[None])
+    later = np.arange(len(present))
+    distances[later[:, None] <= later] = SIGNS  # a post is not compared with itself or later ones
+    values = _ORIGINALITIES[distances.min(axis=1)]
     values[0] = 1.0
     for i, value in zip(present, values.tolist(), strict=True):
         found[i] = value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -82,6 +81,4 @@ def percentile(sketch: QuantileSketch, z: float) -> float | None:
     """100 x the share of the population that scores at most z; None for nobody at all."""
     if sketch.n == 0:
         return None
-    if z == -math.inf:
-        return 100.0 * sketch.n_zero / sketch.n
-    return 100.0 * min(max(sketch.get_rank(z), 0.0), 1.0)
+    return 100.0 * min(sketch.get_member_rank(z), 1.0)

@@ -85,6 +85,11 @@ _decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {
 }
 
 
+def record_key(app_id: str, name: str) -> bytes:
+    """Key of an internal record: apps that share topics do not read each other's."""
+    return f"{app_id}/{name}".encode()
+
+
 def encode(record: Any) -> bytes:
     """The bytes of an internal record."""
     return bytes([FORMAT]) + _encoder.encode(record)

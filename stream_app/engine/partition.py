@@ -24,6 +24,8 @@ class Partition:
         #: standings of users near the top, dropped when their row changes
         self.standings: dict[bytes, Standing] = {}
         self.changed = True
+        #: source topics with unread records, as last published
+        self.unread: list[str] = []
         #: the reserved row of this assignment has been written
         self.announced = False
         self._scheme = scheme

@@ -1,0 +1,313 @@
+"""The composition root: settings in, a worker out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from aiohttp import web
+from faust.types import TP
+from mode import Service
+
+from stream_app.core.scheme import PRESETS, Scheme, Tier
+from stream_app.encoder.base import Encoder
+from stream_app.encoder.factory import create_encoder
+from stream_app.engine.answers import Answers
+from stream_app.engine.board_reader import BoardReader
+from stream_app.engine.event_feed import EventFeed
+from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
+from stream_app.engine.intake import Intake
+from stream_app.engine.internal_records import record_key
+from stream_app.engine.leader import Leader
+from stream_app.engine.metrics import Metrics
+from stream_app.engine.outbox import Outbox
+from stream_app.engine.ownership import Ownership
+from stream_app.engine.pipeline import Pipeline
+from stream_app.engine.scorer import Scorer
+from stream_app.engine.snapshots import SnapshotPublisher
+from stream_app.engine.startup_checks import check_faust
+from stream_app.engine.topics import check_topics, topic_ids, topic_names
+from stream_app.errors import KolError, UsageError
+from stream_app.messages import TextFeatures
+from stream_app.settings import Settings, fingerprint
+from stream_app.web.server import create_web_app
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker ready to start: the Faust app and what runs beside it."""
+
+    app: SafeApp
+    pipeline: Pipeline
+    beside: tuple[Callable[[], Any], ...]
+    answers: Answers
+
+
+def create_scheme(settings: Settings) -> Scheme:
+    """What a score means under these settings."""
+    return Scheme(
+        preset=settings.preset,
+        exponents=PRESETS[settings.preset] | (settings.exponents or {}),
+        weights=dict(settings.weights),
+        half_life_ms=settings.half_life * 1000,
+        post_memory=settings.post_memory,
+        interaction_memory=settings.interaction_memory,
+        min_posts=settings.min_posts,
+        active_window_ms=(
+            round(settings.active_window * 1000) if settings.active_window is not None else None
+        ),
+        leave_margin=settings.leave_margin,
+        tiers=tuple(
+            Tier(name=name, quantile=float(q), min_population=settings.least_population(name))
+            for name, q in settings.tiers.items()
+        ),
+        ranking_size=settings.ranking_size,
+    )
+
+
+def web_url(settings: Settings) -> str:
+    """Base URL at which other workers reach this one."""
+    return f"http://{settings.web_advertise or f'127.0.0.1:{settings.web_port}'}"
+
+
+def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> Worker:
+    """Put a worker together. Touches neither the network nor an event loop's time.
+
+    Args:
+        settings: all settings.
+        encoder: turns texts into features.
+        ids: topic name -> id at the broker, of the topics whose offsets the rows keep.
+    """
+    names, scheme, metrics = topic_names(settings), create_scheme(settings), Metrics()
+    app = create_faust_app(settings, web_url(settings))
+    table = create_user_table(app, settings)
+    check_faust(app, table)
+    sources = (names.posts, names.interactions)
+
+    snapshots_ref: list[SnapshotPublisher] = []
+    ownership = Ownership(
+        app=app,
+        table=table,
+        scheme=scheme,
+        fingerprint=fingerprint(settings) | {"encoder": encoder.identity},
+        topic_ids=ids,
+        on_gained=lambda number: snapshots_ref[0].forget(number),
+    )
+    table.on_recover(ownership.recover)
+    boards = BoardReader(settings.broker, names.rankings, settings.app_id)
+    feed = EventFeed(settings.broker, names.events, settings.partitions)
+    pipeline_ref: list[Pipeline] = []
+
+    async def encode_text(text: str) -> TextFeatures:
+        return await pipeline_ref[0].encode_text(text)
+
+    scorer = Scorer(
+        scheme=scheme,
+        table=table,
+        outbox=Outbox(app, names, settings.app_id, metrics),
+        partitions=ownership.partitions,
+        metrics=metrics,
+        encode_text=encode_text,
+    )
+    snapshots = SnapshotPublisher(
+        app=app,
+        topic=names.snapshots,
+        source_topics=sources,
+        app_id=settings.app_id,
+        scheme=scheme,
+        table=table,
+        scorer=scorer,
+        partitions=ownership.partitions,
+        distribution=lambda: boards.board.sketch if boards.board is not None else None,
+        interval_s=settings.snapshot_interval,
+    )
+    snapshots_ref.append(snapshots)
+    pipeline = Pipeline(
+        scheme=scheme,
+        intake=Intake(names, settings.partitions),
+        scorer=scorer,
+        snapshots=snapshots,
+        table=table,
+        partitions=ownership.partitions,
+        encoder=encoder,
+        metrics=metrics,
+        line_topic=names.thresholds,
+        line_key=record_key(settings.app_id, "line"),
+        batch_size=settings.batch_size,
+        linger_s=settings.linger,
+    )
+    pipeline_ref.append(pipeline)
+    add_agents(app, pipeline, (*sources, names.thresholds), names.snapshots)
+    leader = Leader(
+        app=app,
+        broker=settings.broker,
+        topics=names,
+        app_id=settings.app_id,
+        partitions=settings.partitions,
+        scheme=scheme,
+        interval_s=settings.snapshot_interval,
+        is_leader=lambda: owns_snapshots(app, names.snapshots),
+    )
+    answers = Answers(
+        app=app,
+        scheme=scheme,
+        table=table,
+        partitions=ownership.partitions,
+        partition_count=settings.partitions,
+        boards=boards,
+        feed=feed,
+        metrics=metrics,
+        source_topics=sources,
+    )
+    beside = (pipeline.collect, pipeline.apply, boards.run, feed.run, leader.run)
+    return Worker(app, pipeline, beside, answers)
+
+
+def add_agents(
+    app: SafeApp, pipeline: Pipeline, scored: tuple[str, ...], snapshots: str
+) -> None:
+    """The scoring agent over the co-partitioned topics, and the one whose partition elects the leader."""
+    raw: dict[str, Any] = {
+        "key_type": bytes,
+        "value_type": bytes,
+        "key_serializer": "raw",
+        "value_serializer": "raw",
+        "allow_empty": True,
+    }
+
+    async def score(stream: Any) -> None:
+        await pipeline.take(stream, app.consumer.guard)
+
+    async def elect(stream: Any) -> None:
+        async for event in stream.noack().events():
+            app.consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
+            await stream.ack(event)
+
+    app.agent(app.topic(*scored, **raw), name="score", concurrency=1)(score)
+    app.agent(app.topic(snapshots, **raw), name="elect", concurrency=1)(elect)
+
+
+def owns_snapshots(app: SafeApp, topic: str) -> bool:
+    """Whether this worker is the leader."""
+    if app.rebalancing or not app.tables.actives_ready:
+        return False
+    return TP(topic, 0) in app.assignor.assigned_actives()
+
+
+class Beside(Service):
+    """Runs the web server and the loops beside the Faust app; the first failure stops the process."""
+
+    def __init__(self, worker: Worker, settings: Settings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._worker = worker
+        self._settings = settings
+        self._runner: web.AppRunner | None = None
+
+    async def on_start(self) -> None:
+        """Open the web server, then let the loops run."""
+        settings = self._settings
+        token = settings.web_token
+        site_app = create_web_app(
+            self._worker.answers,
+            token=token.get_secret_value() if token is not None else None,
+            base_url=web_url(settings),
+        )
+        self._runner = web.AppRunner(site_app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, settings.web_bind, settings.web_port).start()
+        except OSError as error:
+            raise UsageError(
+                f"the web API cannot listen on {settings.web_bind}:{settings.web_port} "
+                f"({error.strerror}); choose another KOL_WEB_PORT"
+            ) from error
+        for loop_body in self._worker.beside:
+            self.add_future(self._guarded(loop_body))
+
+    async def _guarded(self, body: Callable[[], Any]) -> None:
+        try:
+            await body()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # The Faust app must not go on acknowledging without us.
+            await self._worker.app.crash(error)
+            raise
+
+    async def on_stop(self) -> None:
+        """Close the web server and the encoder's thread."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._worker.pipeline.close()
+
+
+class Process(faust.Worker):
+    """Faust's worker process with an exit code and one line instead of a traceback for known errors."""
+
+    def _setup_logging(self) -> None:
+        """Leave logging as the program has set it up."""
+
+    def run(self) -> int:
+        """Run until a signal or a failure; returns the exit code."""
+        failure: BaseException | None = None
+        starting = asyncio.ensure_future(self.start(), loop=self.loop)
+        self._starting_fut = starting
+        try:
+            self.loop.run_until_complete(starting)
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # every failure ends in the exit code below
+            failure = error
+        try:
+            self.on_worker_shutdown()
+            self.stop_and_shutdown()
+        except Exception as error:  # the crash's reason is raised here once more
+            failure = failure or error
+        if failure is None:
+            return 0
+        if isinstance(failure, KolError):
+            raise failure
+        log.error("the worker stops: %r", failure, exc_info=failure)
+        return 1
+
+
+async def _prepare(settings: Settings) -> dict[str, str]:
+    await check_topics(settings)
+    names = topic_names(settings)
+    kept = [names.posts, names.interactions, names.thresholds, names.snapshots]
+    return await topic_ids(settings, kept)
+
+
+def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
+    """Run one worker until it is told to stop; returns the exit code.
+
+    Raises:
+        KolError: with one line that says what to do; nothing was lost.
+    """
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("stream_app").setLevel(settings.log_level.upper())
+    if settings.log_level == "debug":
+        logging.getLogger().setLevel(logging.INFO)
+    ids = asyncio.run(_prepare(settings))
+    if encoder is None:
+        encoder = create_encoder(settings, logits_norm=settings.preset == "article")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    worker = create_app(settings, encoder=encoder, ids=ids)
+    process = Process(
+        worker.app,
+        Beside(worker, settings),
+        quiet=True,
+        redirect_stdouts=False,
+        loop=asyncio.get_event_loop_policy().get_event_loop(),
+    )
+    process.spinner = None
+    return process.run()

@@ -1,0 +1,106 @@
+"""The Faust app: settings that are safe, and the classes that repair what is not (docs/architecture.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faust
+from faust.transport.utils import DefaultSchedulingStrategy
+from yarl import URL
+
+from stream_app.engine.consumer import SafeTransport
+from stream_app.engine.recovery import SafeTableManager
+from stream_app.engine.topics import topic_names
+from stream_app.engine.user_table import UserTable
+from stream_app.settings import Settings
+
+#: Block caches and write buffers of all partitions together, in bytes. RocksDB's own default through
+#: Faust is 2 GiB of cache for each partition.
+_CACHE_BYTES = 256 * 1024 * 1024
+_WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+
+#: Larger than any record a source topic carries once decompressed; the broker has its own limit.
+_MOST_REQUEST_BYTES = 64 * 1024 * 1024
+
+
+class SafeApp(faust.App):
+    """Faust's app on our transport."""
+
+    def _new_transport(self) -> Any:
+        return SafeTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+
+def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
+    """The app, with no agents yet. Touches neither the network nor an event loop."""
+    brokers = ";".join(f"aiokafka://{address}" for address in settings.broker.split(","))
+    return SafeApp(
+        settings.app_id,
+        broker=brokers,
+        datadir=str(settings.data_dir),
+        store="rocksdb://",
+        autodiscover=False,
+        canonical_url=URL(web_url),
+        web_enabled=False,
+        web_tables_enabled=False,
+        web_stats_enabled=False,
+        worker_redirect_stdouts=False,
+        Table=UserTable,
+        TableManager=SafeTableManager,
+        ConsumerScheduler=DefaultSchedulingStrategy,
+        agent_supervisor="mode.supervisors:CrashingSupervisor",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        stream_wait_empty=True,
+        # All partitions paused at once leave the fetcher nothing to do: room for many batches.
+        stream_buffer_maxsize=65_536,
+        broker_commit_interval=1.0,
+        broker_session_timeout=30.0,
+        broker_heartbeat_interval=3.0,
+        broker_request_timeout=90.0,
+        consumer_auto_offset_reset="earliest",
+        producer_linger=0.005,
+        producer_max_batch_size=131_072,
+        producer_compression_type="lz4",
+        producer_request_timeout=120.0,
+        producer_max_request_size=_MOST_REQUEST_BYTES,
+        table_standby_replicas=0,
+    )
+
+
+def create_user_table(app: SafeApp, settings: Settings) -> UserTable:
+    """The table of user rows, its changelog under the contract's name."""
+    names = topic_names(settings)
+    raw: dict[str, Any] = {
+        "key_type": bytes,
+        "value_type": bytes,
+        "key_serializer": "raw",
+        "value_serializer": "raw",
+    }
+    changelog = app.topic(
+        names.changelog,
+        **raw,
+        partitions=settings.partitions,
+        compacting=True,
+        deleting=False,
+        acks=False,
+        internal=True,
+        allow_empty=True,
+        maxsize=131_072,
+    )
+    table: UserTable = app.Table(
+        "users",
+        key_type=bytes,
+        value_type=bytes,
+        partitions=settings.partitions,
+        changelog_topic=changelog,
+        # A dict of its own: Faust takes keys out of it.
+        options={
+            "driver": "rocksdict",
+            "block_cache_size": max(_CACHE_BYTES // settings.partitions, 4 * 1024 * 1024),
+            "write_buffer_size": _WRITE_BUFFER_BYTES,
+            "bloom_filter_size": 10,
+            "max_open_files": 256,
+        },
+    )
+    return table

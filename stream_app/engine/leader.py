@@ -1,0 +1,208 @@
+"""The leader: one worker, elected by owning the snapshots topic's only partition, draws the line for all.
+
+It reads the snapshots without a group, the whole compacted topic first, and draws no line before it has
+seen every partition: a line from half the partitions would be false. Partitions hold different users, so
+merging their histograms is exact. A version is the snapshots topic's next offset at the time of drawing:
+it never goes backwards, and two leaders for a moment say the same under the same version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.ranking import merge_top
+from stream_app.core.scheme import Scheme
+from stream_app.core.tiers import Line, draw
+from stream_app.engine.internal_records import (
+    LineRecord,
+    RankingChunk,
+    Snapshot,
+    decode,
+    encode,
+    record_key,
+)
+from stream_app.engine.tail import Tail
+from stream_app.engine.topics import TopicNames
+
+#: Standings in one record of the ranking: far below 1 MiB.
+_CHUNK = 250
+
+
+class Census:
+    """The newest snapshot of every partition, and what follows from all of them. Pure."""
+
+    def __init__(self, partitions: int, scheme: Scheme) -> None:
+        self._partitions = partitions
+        self._scheme = scheme
+        self._snapshots: dict[int, Snapshot] = {}
+        self._sketches: dict[int, QuantileSketch] = {}
+
+    def take(self, snapshot: Snapshot) -> bool:
+        """Take a snapshot in unless a newer one of its partition is held."""
+        held = self._snapshots.get(snapshot.partition)
+        if held is not None and _age(snapshot) < _age(held):
+            return False
+        self._snapshots[snapshot.partition] = snapshot
+        self._sketches[snapshot.partition] = QuantileSketch.deserialize(snapshot.sketch)
+        return True
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every partition has been heard of."""
+        return len(self._snapshots) == self._partitions
+
+    def merged(self) -> QuantileSketch:
+        """The distribution over all eligible users."""
+        return QuantileSketch.merged(self._sketches.values())
+
+    def line(self, version: int, sketch: QuantileSketch) -> Line:
+        """The lines over the merged sketch, with the marks and the cut."""
+        cut: dict[str, dict[str, int]] = {}
+        for number in sorted(self._snapshots):
+            for topic, offset in self._snapshots[number].cut.items():
+                cut.setdefault(topic, {})[str(number)] = offset
+        return Line(
+            version=version,
+            high_mark=_latest(m for s in self._snapshots.values() for m in s.high_marks.values()),
+            expiry_mark=self._expiry_mark(),
+            population=sketch.n,
+            tiers=draw(sketch, self._scheme),
+            cut=cut,
+        )
+
+    def _expiry_mark(self) -> int | None:
+        """Least high mark among partitions with unread events, else the high mark; never backwards."""
+        snapshots = self._snapshots.values()
+        known = _latest(s.expiry_mark for s in snapshots)
+        behind = [s.high_marks.get(topic) for s in snapshots for topic in s.unread]
+        if any(mark is None for mark in behind):
+            return known
+        if behind:
+            mark = min(mark for mark in behind if mark is not None)
+        else:
+            high = _latest(m for s in snapshots for m in s.high_marks.values())
+            if high is None:
+                return known
+            mark = high
+        return mark if known is None else max(mark, known)
+
+    def members(self) -> list[int]:
+        """Users in each tier or a higher one, lowest tier first."""
+        columns = zip(*(s.members for s in self._snapshots.values()), strict=False)
+        return [sum(column) for column in columns]
+
+    def ranking(self) -> list[Any]:
+        """The first users of the whole system, in order."""
+        return merge_top((s.top for s in self._snapshots.values()), self._scheme.ranking_size)
+
+
+def _age(snapshot: Snapshot) -> tuple[int, int]:
+    return (snapshot.epoch, sum(snapshot.cut.values()))
+
+
+def _latest(marks: Iterable[int | None]) -> int | None:
+    return max((mark for mark in marks if mark is not None), default=None)
+
+
+class Leader:
+    """Publishes lines and rankings while this worker owns the snapshots topic."""
+
+    def __init__(
+        self,
+        *,
+        app: Any,
+        broker: str,
+        topics: TopicNames,
+        app_id: str,
+        partitions: int,
+        scheme: Scheme,
+        interval_s: float,
+        is_leader: Callable[[], bool],
+    ) -> None:
+        self._app = app
+        self._broker = broker
+        self._topics = topics
+        self._app_id = app_id
+        self._partitions = partitions
+        self._scheme = scheme
+        self._interval_s = interval_s
+        self._is_leader = is_leader
+        self._dirty = False
+        #: what the line published last was drawn from, and that line
+        self._last: tuple[Any, Line] | None = None
+        self._last_line: tuple[Any, ...] | None = None
+
+    async def run(self) -> None:
+        """Lead whenever elected, for ever. Raises what the broker answers."""
+        while True:
+            if self._is_leader():
+                await self._reign()
+            await asyncio.sleep(self._interval_s)
+
+    async def _reign(self) -> None:
+        census = Census(self._partitions, self._scheme)
+        tail = Tail(self._broker, self._topics.snapshots, 1)
+        prefix = record_key(self._app_id, "")
+
+        def on_record(record: Any) -> None:
+            if record.key and record.key.startswith(prefix) and record.value:
+                self._dirty |= census.take(decode(Snapshot, record.value))
+
+        reader = asyncio.create_task(tail.follow(on_record))
+        try:
+            self._last = None
+            while self._is_leader() and not reader.done():
+                if self._dirty and census.is_complete and tail.caught_up.is_set():
+                    self._dirty = False
+                    await self._publish(census, tail.position)
+                await asyncio.sleep(self._interval_s)
+            if reader.done():
+                reader.result()
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def _publish(self, census: Census, version: int) -> None:
+        sketch = census.merged()
+        data = sketch.serialize()
+        line = census.line(version, sketch)
+        content = (msgspec.structs.replace(line, version=0), data)
+        if self._last is not None and self._last[0] == content:
+            line = self._last[1]  # only members or the ranking changed: the line stays as it is
+        pending = []
+        if self._last is None or self._last[1] is not line:
+            self._last = (content, line)
+            record = encode(LineRecord(line, data))
+            for number in range(self._partitions):
+                pending.append(await self._send(self._topics.thresholds, "line", record, number))
+        for chunk in self._chunks(census, line, data, version):
+            record = encode(chunk)
+            pending.append(await self._send(self._topics.rankings, str(chunk.index), record, 0))
+        await asyncio.gather(*pending)
+
+    async def _send(self, topic: str, name: str, value: bytes, partition: int) -> Any:
+        key = record_key(self._app_id, name)
+        return await self._app.producer.send(topic, key, value, partition, None, None)
+
+    def _chunks(
+        self, census: Census, line: Line, sketch: bytes, sequence: int
+    ) -> list[RankingChunk]:
+        items = census.ranking()
+        pieces = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)] or [[]]
+        return [
+            RankingChunk(
+                sequence=sequence,
+                index=index,
+                chunks=len(pieces),
+                items=piece,
+                line=line if index == 0 else None,
+                members=census.members() if index == 0 else [],
+                sketch=sketch if index == 0 else b"",
+            )
+            for index, piece in enumerate(pieces)
+        ]

@@ -1,0 +1,113 @@
+"""What a batch sends: KOL events, dead letters, forwarded records. Each send is awaited before the ack."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import msgspec
+from aiokafka.errors import MessageSizeTooLargeError
+
+from stream_app.engine.intake import FORWARDED, ORIGIN, Misplaced, Rejected
+from stream_app.engine.topics import TopicNames
+from stream_app.messages import KolEvent, encode_event, event_headers, rfc3339
+from stream_app.engine.metrics import Metrics
+
+
+def now_ms() -> int:
+    """Processing time."""
+    return time.time_ns() // 1_000_000
+
+
+class Outbox:
+    """Sends and collects the broker's answers; `settle` raises the first failure."""
+
+    def __init__(self, app: Any, topics: TopicNames, app_id: str, metrics: Metrics) -> None:
+        self._app = app
+        self._topics = topics
+        self._app_id = app_id
+        self._metrics = metrics
+        self._pending: list[Awaitable[Any]] = []
+
+    async def settle(self) -> None:
+        """Wait until the broker has confirmed everything sent so far. Raises what it answers instead."""
+        pending, self._pending = self._pending, []
+        if pending:
+            await asyncio.gather(*pending)
+
+    async def event(self, event: KolEvent, partition: int) -> None:
+        """Send a promotion or demotion, for the first time or again."""
+        stamped = msgspec.structs.replace(event, emitted_at=rfc3339(now_ms()))
+        await self._send(
+            self._topics.events,
+            event.user.key.encode(),
+            encode_event(stamped),
+            partition=partition,
+            headers=event_headers(stamped, self._app_id),
+        )
+        self._metrics.transition(event.kind, event.tier or event.from_tier or "")
+
+    async def dead_letter(self, message: Any, verdict: Rejected) -> None:
+        """Put a bad record aside: key and bytes untouched, the reason in headers."""
+        headers = [
+            (name, value)
+            for name, value in _pairs(message.headers)
+            if not name.startswith("dlq-")
+        ]
+        headers += [
+            ("dlq-reason", verdict.reason.encode()),
+            ("dlq-detail", verdict.detail.encode()),
+            ("dlq-topic", message.topic.encode()),
+            ("dlq-partition", b"%d" % message.partition),
+            ("dlq-offset", b"%d" % message.offset),
+            ("dlq-at", rfc3339(now_ms()).encode()),
+        ]
+        try:
+            await self._send(self._topics.dead_letters, message.key, message.value, headers=headers)
+        except MessageSizeTooLargeError:
+            # Nothing would ever let this record through; its place is named instead of its bytes.
+            headers.append(("dlq-truncated", b"%d" % len(message.value or b"")))
+            await self._send(self._topics.dead_letters, message.key, None, headers=headers)
+        self._metrics.dead_letter(verdict.reason)
+
+    async def forward(self, message: Any, verdict: Misplaced) -> None:
+        """Send a valid record on to its user's partition, once, with its timestamp."""
+        origin = f"{message.topic}/{message.partition}/{message.offset}"
+        headers = [
+            (name, value)
+            for name, value in _pairs(message.headers)
+            if name not in (FORWARDED, ORIGIN)
+        ]
+        headers += [(FORWARDED, b"1"), (ORIGIN, origin.encode())]
+        await self._send(
+            message.topic,
+            verdict.key,
+            message.value,
+            partition=verdict.partition,
+            timestamp_ms=round(message.timestamp * 1000),
+            headers=headers,
+        )
+        self._metrics.forwarded()
+
+    async def _send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        headers: list[tuple[str, bytes]],
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        timestamp = timestamp_ms / 1000 if timestamp_ms is not None else None
+        self._pending.append(
+            await self._app.producer.send(topic, key, value, partition, timestamp, headers)
+        )
+
+
+def _pairs(headers: Any) -> list[tuple[str, bytes]]:
+    if not headers:
+        return []
+    return list(headers.items() if isinstance(headers, Mapping) else headers)

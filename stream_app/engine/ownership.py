@@ -1,0 +1,106 @@
+"""Which partitions this worker owns, and their state in memory, rebuilt after every rebalance."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stream_app.core.scheme import Scheme
+from stream_app.engine.internal_records import PartitionMeta, decode
+from stream_app.engine.partition import Partition
+from stream_app.engine.user_table import UserTable, meta_key
+from stream_app.errors import StateError
+
+log = logging.getLogger(__name__)
+
+
+class Ownership:
+    """The owned partitions by number; the mapping is shared and changes in place."""
+
+    def __init__(
+        self,
+        *,
+        app: Any,
+        table: UserTable,
+        scheme: Scheme,
+        fingerprint: Mapping[str, str],
+        topic_ids: Mapping[str, str],
+        on_gained: Callable[[int], None],
+    ) -> None:
+        self.partitions: dict[int, Partition] = {}
+        self._app = app
+        self._table = table
+        self._scheme = scheme
+        self._fingerprint = dict(fingerprint)
+        self._topic_ids = dict(topic_ids)
+        self._on_gained = on_gained
+
+    async def recover(self) -> None:
+        """Rebuild what is owned now. Raises StateError for state this worker must not continue."""
+        changelog = self._table.changelog_topic_name
+        actives = self._app.assignor.assigned_actives()
+        owned = sorted(tp.partition for tp in actives if tp.topic == changelog)
+        for number in [number for number in self.partitions if number not in owned]:
+            del self.partitions[number]
+        for number in owned:
+            self.partitions[number] = self._take(number)
+            self._on_gained(number)
+        users = sum(len(p.columns.keys) for p in self.partitions.values())
+        log.info("own partitions=%s users=%d", ",".join(map(str, owned)) or "none", users)
+
+    def _take(self, number: int) -> Partition:
+        meta = self._read_meta(number)
+        meta.epoch += 1
+        offset = self._table.changelog_offset(number)
+        held = self.partitions.get(number)
+        if held is not None and offset is not None and held.changelog_offset == offset:
+            # Nobody else has written in between: the columns are as good as rebuilt.
+            held.meta.epoch = meta.epoch
+            held.announced = False
+            held.changed = True
+            return held
+        partition = Partition(number, meta, self._scheme)
+        try:
+            partition.load(self._table.rows(number))
+        except ValueError as error:
+            raise StateError(
+                f"partition {number}: {error}; use the program that wrote it, or start anew with "
+                "another KOL_APP_ID"
+            ) from error
+        partition.changelog_offset = offset
+        return partition
+
+    def _read_meta(self, number: int) -> PartitionMeta:
+        data = self._table.read(number, meta_key(number))
+        if data is None:
+            return PartitionMeta(fingerprint=self._fingerprint, topic_ids=self._topic_ids)
+        try:
+            meta = decode(PartitionMeta, data)
+        except ValueError as error:
+            raise StateError(f"partition {number}: {error}; use the program that wrote it") from error
+        self._check_fingerprint(meta)
+        self._check_topics(meta)
+        return meta
+
+    def _check_fingerprint(self, meta: PartitionMeta) -> None:
+        for name, value in self._fingerprint.items():
+            stored = meta.fingerprint.get(name, value)
+            if stored != value:
+                raise StateError(
+                    f"the state was made with {name}={stored}, this worker has {name}={value}, which "
+                    "gives the stored numbers another meaning: set it back, or start anew with "
+                    "`kol rebuild` (another KOL_APP_ID)"
+                )
+        meta.fingerprint = self._fingerprint
+
+    def _check_topics(self, meta: PartitionMeta) -> None:
+        for topic, topic_id in self._topic_ids.items():
+            stored = meta.topic_ids.get(topic)
+            if stored and topic_id and stored != topic_id:
+                raise StateError(
+                    f"topic {topic} was deleted and made again: its offsets start over, and the "
+                    "state would take new records for old ones; start anew with `kol rebuild` "
+                    "(another KOL_APP_ID)"
+                )
+        meta.topic_ids = self._topic_ids

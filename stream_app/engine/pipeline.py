@@ -1,0 +1,243 @@
+"""The scoring agent's inside: gather a batch, encode its texts while the one before is applied, apply, ack.
+
+Two loops share the work. The collector takes records as they come, N of them or as many as arrive within
+T, decodes them and hands their new texts to the encoder's thread. The applier, the only one that changes
+state, applies batches in order, lets lines pass between them (a line does not queue behind texts that are
+being encoded), and publishes snapshots. Acknowledgements are given in arrival order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from stream_app.core.aggregate import needs_features
+from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.row import decode_row
+from stream_app.core.scheme import Scheme
+from stream_app.encoder.base import Encoder
+from stream_app.engine.intake import Accepted, Intake
+from stream_app.engine.internal_records import LineRecord, decode
+from stream_app.engine.order_guard import OrderGuard
+from stream_app.engine.partition import Partition
+from stream_app.engine.scorer import Scorer, Verdict
+from stream_app.engine.snapshots import SnapshotPublisher
+from stream_app.engine.user_table import UserTable
+from stream_app.messages import TextFeatures
+from stream_app.engine.metrics import Metrics
+
+#: Batches whose texts are being encoded or wait to be applied.
+_AHEAD = 2
+#: Records taken from Faust beyond those in batches, in batches.
+_INBOX_BATCHES = 4
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A decoded batch and the features of its texts, to come."""
+
+    events: list[Any]
+    items: list[tuple[Any, Verdict]]
+    features: asyncio.Future[dict[str, TextFeatures]]
+
+
+class Pipeline:
+    """Takes records from the agent and sees them through to the acknowledgement."""
+
+    def __init__(
+        self,
+        *,
+        scheme: Scheme,
+        intake: Intake,
+        scorer: Scorer,
+        snapshots: SnapshotPublisher,
+        table: UserTable,
+        partitions: Mapping[int, Partition],
+        encoder: Encoder,
+        metrics: Metrics,
+        line_topic: str,
+        line_key: bytes,
+        batch_size: int,
+        linger_s: float,
+    ) -> None:
+        self._scheme = scheme
+        self._intake = intake
+        self._scorer = scorer
+        self._snapshots = snapshots
+        self._table = table
+        self._partitions = partitions
+        self._encoder = encoder
+        self._metrics = metrics
+        self._line_topic = line_topic
+        self._line_key = line_key
+        self._batch_size = batch_size
+        self._linger_s = linger_s
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._inbox: deque[Any] = deque()
+        self._lines: deque[Any] = deque()
+        self._prepared: deque[Prepared] = deque()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._wake = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._stream: Any = None
+
+    # -- the agent's side
+
+    async def take(self, stream: Any, guard: OrderGuard) -> None:
+        """Body of the agent: take every record of the three topics in order. Never returns."""
+        self._stream = stream
+        most = self._batch_size * _INBOX_BATCHES
+        async for event in stream.noack().events():
+            message = event.message
+            guard.taken(message.tp, message.offset, message.link)
+            if message.topic == self._line_topic:
+                self._lines.append(event)
+                self._wake.set()
+                continue
+            self._inbox.append(event)
+            self._arrived.set()
+            while len(self._inbox) >= most:
+                self._room.clear()
+                await self._room.wait()
+
+    @property
+    def waiting(self) -> int:
+        """Records taken and not yet applied."""
+        return len(self._inbox) + sum(len(batch.events) for batch in self._prepared)
+
+    # -- the collector
+
+    async def collect(self) -> None:
+        """Turn records into prepared batches, for ever."""
+        while True:
+            events = await self._gather()
+            self._prepared.append(self._prepare(events))
+            self._wake.set()
+            while len(self._prepared) >= _AHEAD:
+                self._taken.clear()
+                await self._taken.wait()
+
+    async def _gather(self) -> list[Any]:
+        while not self._inbox:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if len(self._inbox) < self._batch_size:
+            await asyncio.sleep(self._linger_s)
+        count = min(len(self._inbox), self._batch_size)
+        events = [self._inbox.popleft() for _ in range(count)]
+        self._room.set()
+        return events
+
+    def _prepare(self, events: list[Any]) -> Prepared:
+        items = [(event.message, self._intake.read(event.message)) for event in events]
+        texts = self._new_texts(items)
+        loop = asyncio.get_running_loop()
+        if texts:
+            future = loop.run_in_executor(self._thread, self._encode, texts)
+        else:
+            future = loop.create_future()
+            future.set_result({})
+        future.add_done_callback(lambda _: self._wake.set())
+        return Prepared(events, items, future)
+
+    def _new_texts(self, items: list[tuple[Any, Verdict]]) -> list[str]:
+        """Texts of posts that the rows do not know, each once."""
+        texts: dict[str, None] = {}
+        for message, verdict in items:
+            if not isinstance(verdict, Accepted) or verdict.post is None:
+                continue
+            post = verdict.post
+            if post.text in texts:
+                continue
+            data = self._table.read(message.partition, verdict.key)
+            row = decode_row(data) if data is not None else None
+            if needs_features(row, post, self._scheme):
+                texts[post.text] = None
+        return list(texts)
+
+    def _encode(self, texts: list[str]) -> dict[str, TextFeatures]:
+        started = time.perf_counter()
+        features = self._encoder.encode(texts)
+        self._metrics.encoded(len(texts), time.perf_counter() - started)
+        return dict(zip(texts, features, strict=True))
+
+    async def encode_text(self, text: str) -> TextFeatures:
+        """Features of one text that the collector did not foresee."""
+        loop = asyncio.get_running_loop()
+        return (await loop.run_in_executor(self._thread, self._encode, [text]))[text]
+
+    # -- the applier
+
+    async def apply(self) -> None:
+        """Apply batches, lines and snapshots in turn, for ever; the only writer of state."""
+        while True:
+            timeout = self._snapshots.seconds_to_next()
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            await self._apply_lines()
+            while self._prepared and self._prepared[0].features.done():
+                await self._apply_batch(self._prepared[0])
+                self._prepared.popleft()
+                self._taken.set()
+                await self._apply_lines()
+                await self._snapshots.publish_due()
+            await self._snapshots.publish_due()
+
+    async def _apply_batch(self, batch: Prepared) -> None:
+        started = time.perf_counter()
+        await self._scorer.apply(batch.items, batch.features.result())
+        for event in batch.events:
+            await self._stream.ack(event)
+        self._metrics.applied(len(batch.events), time.perf_counter() - started)
+
+    async def _apply_lines(self) -> None:
+        """Apply the newest line of each partition; of older ones only repeat what may be unsent."""
+        while self._lines:
+            events = list(self._lines)
+            self._lines.clear()
+            newest: dict[int, tuple[LineRecord, QuantileSketch]] = {}
+            sketches: dict[int, QuantileSketch] = {}
+            for event in events:
+                await self._sort_line(event, newest, sketches)
+            for number, (record, sketch) in newest.items():
+                await self._scorer.apply_line(number, record.line, sketch)
+            for event in events:
+                await self._stream.ack(event)
+
+    async def _sort_line(
+        self,
+        event: Any,
+        newest: dict[int, tuple[LineRecord, QuantileSketch]],
+        sketches: dict[int, QuantileSketch],
+    ) -> None:
+        message = event.message
+        partition = self._partitions.get(message.partition)
+        if message.key != self._line_key or partition is None or not message.value:
+            return
+        record = decode(LineRecord, message.value)
+        version = record.line.version
+        current = partition.meta.line
+        partition.meta.offsets[message.topic] = message.offset
+        if current is not None and version <= current.version:
+            await self._scorer.repeat_line(message.partition, version)
+            return
+        held = newest.get(message.partition)
+        if held is not None and held[0].line.version >= version:
+            return
+        if version not in sketches:
+            sketches[version] = QuantileSketch.deserialize(record.sketch)
+        newest[message.partition] = (record, sketches[version])
+
+    def close(self) -> None:
+        """Let the encoder's thread go."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

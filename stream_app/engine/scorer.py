@@ -1,0 +1,336 @@
+"""Applying a batch: fold, decide, write, send, in the order that loses nothing.
+
+1. fold the events of the batch into the rows they touch, in the order of each partition;
+2. decide each touched user's tier once, against the line in force;
+3. write the rows, each partition's reserved row last, and wait until the changelog has them;
+4. let columns and sketches follow;
+5. send the KOL events and wait for them (dead letters and forwarded records were sent meanwhile).
+
+Only then may the batch be acknowledged. A crash in between leaves events that are seen again: the row's
+offsets say that they were absorbed, and the transition kept in the row is sent again with the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from stream_app.core.aggregate import (
+    Outcome,
+    fold_interaction,
+    fold_post,
+    needs_features,
+    new_row,
+)
+from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.row import Transition, UserRow, decode_row, encode_row
+from stream_app.core.scheme import Scheme
+from stream_app.core.standing import Standing, standing_of
+from stream_app.core.tiers import Line, TierLine, decide, percentile
+from stream_app.core.transitions import transition_event
+from stream_app.engine.intake import Accepted, Misplaced, Rejected
+from stream_app.engine.internal_records import encode
+from stream_app.engine.outbox import Outbox
+from stream_app.engine.partition import Partition
+from stream_app.engine.user_table import UserTable, Write, meta_key
+from stream_app.errors import OrderError
+from stream_app.messages import Cause, KolEvent, TextFeatures, decode_event, encode_event
+from stream_app.engine.metrics import Metrics
+
+Verdict = Accepted | Rejected | Misplaced
+
+
+@dataclass(slots=True)
+class Touched:
+    """A row that a batch works on."""
+
+    partition: Partition
+    key: bytes
+    row: UserRow
+    #: the last event that had an effect; None while the batch only repeated known ones
+    cause: Cause | None = None
+    standing: Standing | None = None
+    level: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one batch reads, writes and sends."""
+
+    touched: dict[tuple[int, bytes], Touched] = field(default_factory=dict)
+    partitions: dict[int, Partition] = field(default_factory=dict)
+    events: list[tuple[int, KolEvent]] = field(default_factory=list)
+
+
+class Scorer:
+    """Folds, decides, writes and sends for the partitions of this worker."""
+
+    def __init__(
+        self,
+        *,
+        scheme: Scheme,
+        table: UserTable,
+        outbox: Outbox,
+        partitions: Mapping[int, Partition],
+        metrics: Metrics,
+        encode_text: Callable[[str], Awaitable[TextFeatures]],
+    ) -> None:
+        self._scheme = scheme
+        self._table = table
+        self._outbox = outbox
+        self._partitions = partitions
+        self._metrics = metrics
+        self._encode_text = encode_text
+        self._sketch: QuantileSketch | None = None
+
+    # -- posts and interactions
+
+    async def apply(
+        self, items: Sequence[tuple[Any, Verdict]], features: Mapping[str, TextFeatures]
+    ) -> None:
+        """Apply messages with their verdicts; when this returns, they may be acknowledged."""
+        batch = Batch()
+        for message, verdict in items:
+            partition = self._partition(message.partition)
+            batch.partitions[partition.number] = partition
+            if isinstance(verdict, Accepted):
+                await self._fold(batch, partition, message, verdict, features)
+            elif isinstance(verdict, Rejected):
+                await self._outbox.dead_letter(message, verdict)
+            else:
+                await self._outbox.forward(message, verdict)
+            partition.meta.offsets[message.topic] = message.offset
+            self._metrics.event(message.topic)
+        for touched in batch.touched.values():
+            self._decide(batch, touched)
+        await self._commit(batch)
+
+    async def _fold(
+        self,
+        batch: Batch,
+        partition: Partition,
+        message: Any,
+        verdict: Accepted,
+        features: Mapping[str, TextFeatures],
+    ) -> None:
+        if verdict.clamped:
+            self._metrics.clamped()
+        else:
+            marks = partition.meta.high_marks
+            marks[message.topic] = max(verdict.event_time, marks.get(message.topic, 0))
+        interaction, post = verdict.interaction, verdict.post
+        if interaction is not None and interaction.actor_id == interaction.target_user_id:
+            return
+        touched = self._touch(batch, partition, verdict)
+        row = touched.row
+        if message.offset <= row.offsets.get(message.topic, -1):
+            self._repeat(batch, partition, row, message)
+            return
+        if self._is_forwarded_again(partition, verdict):
+            self._metrics.duplicate()
+            return
+        row.offsets[message.topic] = message.offset
+        if post is not None:
+            known = features.get(post.text)
+            if known is None and needs_features(row, post, self._scheme):
+                known = await self._encode_text(post.text)
+            outcome = fold_post(row, post, known, self._scheme)
+            kind = "post" if outcome is Outcome.NEW else "observation"
+            post_id: str | None = post.id
+        else:
+            assert interaction is not None  # noqa: S101  - one of the two is there
+            outcome = fold_interaction(row, interaction, self._scheme)
+            kind, post_id = "interaction", interaction.target_post_id
+        if outcome is Outcome.FORGOTTEN:
+            self._metrics.forgotten()
+        if outcome is not Outcome.STALE or touched.cause is None:
+            touched.cause = Cause(
+                type=kind,  # type: ignore[arg-type]
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                post_id=post_id,
+            )
+
+    def _touch(self, batch: Batch, partition: Partition, verdict: Accepted) -> Touched:
+        place = (partition.number, verdict.key)
+        touched = batch.touched.get(place)
+        if touched is None:
+            data = self._table.read(partition.number, verdict.key)
+            if data is not None:
+                row = decode_row(data)
+            elif verdict.post is not None:
+                row = new_row(verdict.post.platform, verdict.post.user_id)
+            else:
+                event: Any = verdict.interaction
+                row = new_row(event.platform, event.target_user_id)
+            touched = batch.touched[place] = Touched(partition, verdict.key, row)
+        return touched
+
+    def _repeat(self, batch: Batch, partition: Partition, row: UserRow, message: Any) -> None:
+        """An event that the row has absorbed: send its KOL event again, for it may not have got out."""
+        self._metrics.duplicate()
+        last = row.transition
+        if last is not None and (last.topic, last.position) == (message.topic, message.offset):
+            batch.events.append((partition.number, decode_event(last.event)))
+
+    def _is_forwarded_again(self, partition: Partition, verdict: Accepted) -> bool:
+        """Whether this record was forwarded before; forwarding repeats a prefix after a crash."""
+        if verdict.origin is None:
+            return False
+        origin, offset = verdict.origin
+        forwarded = partition.meta.forwarded
+        if offset <= forwarded.get(origin, -1):
+            return True
+        forwarded[origin] = offset
+        return False
+
+    # -- lines
+
+    async def apply_line(self, number: int, line: Line, sketch: QuantileSketch) -> None:
+        """Take over a newer line for a partition: expire, promote and demote whom it moves."""
+        partition = self._partition(number)
+        # Rows that a crash left decided by this very line, their events perhaps unsent.
+        await self.repeat_line(number, line.version)
+        partition.meta.line = line
+        self._sketch = sketch
+        columns, names = partition.columns, self._scheme.names
+        edge = partition.edge()
+        if edge is not None:
+            columns.expire(edge)
+        bounds = {bound.name: bound for bound in line.tiers}
+        enter = [bounds[name].enter_z if name in bounds else None for name in names]
+        leave = [bounds[name].leave_z if name in bounds else None for name in names]
+        moved = set(columns.crossings(enter, leave).tolist())
+        # Members outside the population, and members of tiers that are no longer configured.
+        moved.update(((columns.tier != 0) & ~columns.counted).nonzero()[0].tolist())
+        moved.update((columns.tier < 0).nonzero()[0].tolist())
+        batch = Batch(partitions={number: partition})
+        for index in sorted(moved):
+            key = columns.keys[index]
+            data = self._table.read(number, key)
+            if data is None:
+                raise OrderError(f"partition {number}: a column has no row; restart the worker")
+            counted = bool(columns.counted[index])
+            touched = Touched(partition, key, decode_row(data))
+            touched.cause = Cause(
+                type="threshold" if counted else "inactivity", threshold_version=line.version
+            )
+            batch.touched[(number, key)] = touched
+            self._decide(batch, touched)
+        partition.changed = True
+        await self._commit(batch)
+
+    async def repeat_line(self, number: int, version: int) -> None:
+        """Send again the events of a line that was applied before but perhaps not acknowledged."""
+        partition = self._partition(number)
+        columns = partition.columns
+        for index in columns.with_transition(version).tolist():
+            data = self._table.read(number, columns.keys[index])
+            row = decode_row(data) if data is not None else None
+            last = row.transition if row is not None else None
+            if last is not None and not last.topic and last.position == version:
+                await self._outbox.event(decode_event(last.event), number)
+        await self._outbox.settle()
+
+    async def announce(self, partition: Partition) -> None:
+        """Write the reserved row of a new assignment."""
+        partition.announced = True
+        await self._commit(Batch(partitions={partition.number: partition}))
+
+    # -- both
+
+    def _decide(self, batch: Batch, touched: Touched) -> None:
+        if touched.cause is None:
+            return
+        row, scheme, line = touched.row, self._scheme, touched.partition.meta.line
+        standing = standing_of(row, scheme)
+        level = scheme.level_of(row.tier)
+        touched.standing, touched.level = standing, level
+        if standing is None or line is None:
+            return
+        counted = touched.partition.is_eligible(row.posts, row.newest_post_at)
+        new = decide(standing.z, counted=counted, level=level, lines=self._lines(line))
+        if new == level:
+            return
+        now = self.high_mark()
+        occurred_at = now if now is not None else standing.as_of
+        event = transition_event(
+            standing,
+            level=new,
+            from_tier=row.tier,
+            line=line,
+            cause=touched.cause,
+            occurred_at=occurred_at,
+            percentile=self._percentile(standing.z) if counted else None,
+            scheme=scheme,
+        )
+        cause = touched.cause
+        row.tier = event.tier
+        row.tier_since = occurred_at if event.tier is not None else None
+        if cause.threshold_version is not None:
+            row.transition = Transition("", cause.threshold_version, encode_event(event))
+        else:
+            row.transition = Transition(cause.topic or "", cause.offset or 0, encode_event(event))
+        touched.standing = msgspec.structs.replace(standing, tier=event.tier)
+        touched.level = new
+        batch.events.append((touched.partition.number, event))
+
+    def _lines(self, line: Line) -> list[TierLine]:
+        """The record's lines in the order of the configured tiers; none for a tier it does not know."""
+        bounds = {bound.name: bound for bound in line.tiers}
+        return [bounds.get(tier.name, TierLine(tier.name, tier.quantile)) for tier in self._scheme.tiers]
+
+    def _percentile(self, z: float) -> float | None:
+        if self._sketch is not None:
+            return percentile(self._sketch, z)
+        merged = QuantileSketch.merged(p.sketch for p in self._partitions.values())
+        return percentile(merged, z)
+
+    def high_mark(self) -> int | None:
+        """Greatest event time this worker knows of (ms)."""
+        marks = [mark for p in self._partitions.values() if (mark := p.high_mark()) is not None]
+        marks += [
+            p.meta.line.high_mark
+            for p in self._partitions.values()
+            if p.meta.line is not None and p.meta.line.high_mark is not None
+        ]
+        return max(marks, default=None)
+
+    async def _commit(self, batch: Batch) -> None:
+        scheme = self._scheme
+        changed = [touched for touched in batch.touched.values() if touched.cause is not None]
+        writes = []
+        for touched in changed:
+            z = touched.standing.z if touched.standing is not None else float("-inf")
+            data = encode_row(touched.row, z, scheme.formula)
+            writes.append(Write(touched.partition.number, touched.key, data))
+        writes += [
+            Write(number, meta_key(number), encode(partition.meta))
+            for number, partition in batch.partitions.items()
+        ]
+        await self._table.write(writes)
+        for touched in changed:
+            transition = touched.row.transition
+            version = transition.position if transition and not transition.topic else 0
+            touched.partition.update(
+                touched.key, touched.standing, touched.level, version=version
+            )
+        for number, partition in batch.partitions.items():
+            partition.changed = True
+            partition.changelog_offset = self._table.changelog_offset(number)
+        for number, event in batch.events:
+            await self._outbox.event(event, number)
+        await self._outbox.settle()
+
+    def _partition(self, number: int) -> Partition:
+        try:
+            return self._partitions[number]
+        except KeyError:
+            raise OrderError(
+                f"a record of partition {number} arrived, which this worker does not own; restart it"
+            ) from None
+

@@ -1,0 +1,128 @@
+"""Publishing the owned partitions' snapshots: soon after something changed, and not otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from faust.types import TP
+
+from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.row import decode_row
+from stream_app.core.scheme import Scheme
+from stream_app.core.standing import Standing, standing_of
+from stream_app.engine.internal_records import encode, record_key
+from stream_app.engine.partition import Partition
+from stream_app.engine.scorer import Scorer
+from stream_app.engine.user_table import UserTable
+
+#: The ranking's last place is looked for this much further down, since the line is a moment old.
+_MARGIN = 1.25
+
+
+class SnapshotPublisher:
+    """Sends one record per changed partition at most every `interval_s`."""
+
+    def __init__(
+        self,
+        *,
+        app: Any,
+        topic: str,
+        source_topics: tuple[str, ...],
+        app_id: str,
+        scheme: Scheme,
+        table: UserTable,
+        scorer: Scorer,
+        partitions: Mapping[int, Partition],
+        distribution: Callable[[], QuantileSketch | None],
+        interval_s: float,
+    ) -> None:
+        self._app = app
+        self._topic = topic
+        self._sources = source_topics
+        self._app_id = app_id
+        self._scheme = scheme
+        self._table = table
+        self._scorer = scorer
+        self._partitions = partitions
+        self._distribution = distribution
+        self._interval_s = interval_s
+        self._last = 0.0
+        self._sent: dict[int, bytes] = {}
+        self._pending: list[Awaitable[Any]] = []
+
+    def seconds_to_next(self) -> float:
+        """How long until a snapshot may be sent again."""
+        return max(0.0, self._last + self._interval_s - time.monotonic())
+
+    async def publish_due(self) -> None:
+        """Send what changed, when it is time. Raises what the broker answered to the last ones."""
+        if self.seconds_to_next() > 0:
+            return
+        self._last = time.monotonic()
+        if self._pending:
+            pending, self._pending = self._pending, []
+            await asyncio.gather(*pending)
+        floor = self._floor()
+        for partition in list(self._partitions.values()):
+            if not partition.announced:
+                await self._scorer.announce(partition)
+            await self._publish(partition, floor)
+
+    async def _publish(self, partition: Partition, floor: float | None) -> None:
+        unread = self._unread(partition)
+        if not partition.changed and unread == partition.unread:
+            return
+        partition.changed, partition.unread = False, unread
+        keys = self._top_keys(partition, floor)
+        top = [self._standing(partition, key) for key in keys]
+        partition.standings = dict(zip(keys, top, strict=True))
+        value = encode(partition.snapshot(unread, top, self._sources))
+        if self._sent.get(partition.number) == value:
+            return
+        self._sent[partition.number] = value
+        key = record_key(self._app_id, str(partition.number))
+        self._pending.append(
+            await self._app.producer.send(self._topic, key, value, 0, None, None)
+        )
+
+    def forget(self, number: int) -> None:
+        """The partition has a new epoch: its next snapshot is sent whatever the last one said."""
+        self._sent.pop(number, None)
+
+    def _unread(self, partition: Partition) -> list[str]:
+        """Source topics with records that this partition has not absorbed, as far as is known."""
+        unread = []
+        for topic in self._sources:
+            end = self._app.consumer.highwater(TP(topic, partition.number))
+            if end is None or end > partition.meta.offsets.get(topic, -1) + 1:
+                unread.append(topic)
+        return unread
+
+    def _floor(self) -> float | None:
+        """The z below which nobody can be in the ranking, by the whole system's distribution."""
+        sketch = self._distribution()
+        size = int(self._scheme.ranking_size * _MARGIN)
+        if sketch is None or sketch.n <= size:
+            return None
+        floor: float = sketch.get_quantile(1.0 - size / sketch.n)
+        return floor
+
+    def _top_keys(self, partition: Partition, floor: float | None) -> list[bytes]:
+        columns = partition.columns
+        keys = columns.keys
+        return [keys[i] for i in columns.top(self._scheme.ranking_size, floor_z=floor)]
+
+    def _standing(self, partition: Partition, key: bytes) -> Standing:
+        standing = partition.standings.get(key)
+        if standing is None:
+            data = self._table.read(partition.number, key)
+            row = decode_row(data) if data is not None else None
+            found = standing_of(row, self._scheme) if row is not None else None
+            if found is None:
+                msg = f"partition {partition.number}: a counted user has no posts: {key!r}"
+                raise ValueError(msg)
+            standing = partition.standings[key] = found
+        return standing

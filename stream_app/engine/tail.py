@@ -1,0 +1,68 @@
+"""Reading a topic without a consumer group: every worker sees all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord, TopicPartition
+
+#: Longest wait of a fetch that finds nothing; bounds the time to stop.
+_FETCH_WAIT_MS = 200
+
+
+class Tail:
+    """Follows all partitions of one topic, from the beginning or from the last so many records."""
+
+    def __init__(self, broker: str, topic: str, partitions: int, *, last: int | None = None) -> None:
+        self._broker = broker
+        self._tps = [TopicPartition(topic, number) for number in range(partitions)]
+        self._last = last
+        #: set when everything that was there at the start has been read
+        self.caught_up = asyncio.Event()
+        #: next offset of partition 0
+        self.position = 0
+
+    async def follow(self, on_record: Callable[[ConsumerRecord[bytes, bytes]], None]) -> None:
+        """Hand over each record as it comes, until cancelled. Raises what the broker answers."""
+        consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=self._broker,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+        )
+        await consumer.start()
+        try:
+            consumer.assign(self._tps)
+            begin = await consumer.beginning_offsets(self._tps)
+            end = await consumer.end_offsets(self._tps)
+            for tp in self._tps:
+                start = begin[tp]
+                if self._last is not None:
+                    start = max(start, end[tp] - self._last)
+                consumer.seek(tp, start)
+            await self._read(consumer, end, on_record)
+        finally:
+            await consumer.stop()
+
+    async def _read(
+        self,
+        consumer: Any,
+        end: dict[TopicPartition, int],
+        on_record: Callable[[ConsumerRecord[bytes, bytes]], None],
+    ) -> None:
+        behind = {tp for tp in self._tps if end[tp] > 0}
+        self.position = end[self._tps[0]] if not behind else 0
+        while True:
+            behind = {tp for tp in behind if await consumer.position(tp) < end[tp]}
+            if not behind:
+                self.caught_up.set()
+            records = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
+            for tp, batch in records.items():
+                for record in batch:
+                    on_record(record)
+                if tp == self._tps[0] and batch:
+                    self.position = batch[-1].offset + 1
