@@ -159,9 +159,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":
         lowest = next(iter(self.tiers.values()))
-        if self.leave_margin >= lowest:
+        if self.leave_margin > lowest:
             raise ValueError(
-                f"KOL_LEAVE_MARGIN: {self.leave_margin:g} is not below the lowest quantile of "
+                f"KOL_LEAVE_MARGIN: {self.leave_margin:g} is above the lowest quantile of "
                 f"KOL_TIERS, {lowest:g}"
             )
         if self.web_token is None and not parsing.is_loopback(self.web_bind):
