@@ -238,6 +238,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run one Apache Kafka broker until Ctrl-C.")
     parser.add_argument("--port", type=int, default=9092)
     port = parser.parse_args().port
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     try:
         with (
             tempfile.TemporaryDirectory(prefix="kol-kafka-") as directory,
@@ -245,7 +247,9 @@ def main() -> int:
         ):
             sys.stdout.write(f"Kafka listens on {broker.bootstrap}; Ctrl-C ends it.\n")
             sys.stdout.flush()
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            signal.pause()
+    except KeyboardInterrupt:
+        return 0
     except KafkaUnavailable as error:
         sys.stderr.write(f"{error}\n")
         return 2
