@@ -26,19 +26,23 @@ class Queries(Protocol):
         """Greatest event time known to this worker (ms)."""
 
     def owner_url(self, key: str) -> str | None:
-        """Base URL of the worker that owns the user, None when it is this one. Raises LookupError while unknown."""
+        """Base URL of the worker that owns the user, None when it is this one.
+
+        Raises:
+            LookupError: nobody is known to own her at the moment.
+        """
 
     def peers(self) -> list[str]:
         """Base URLs of the other workers."""
 
     def user_row(self, key: str) -> tuple[UserRow, bool] | None:
-        """The row of a user owned here, and whether she is counted in the population; None if unknown."""
+        """The row of a user owned here, and whether the population counts her; None if unknown."""
 
     def members(self, level: int, after: tuple[float, str] | None, limit: int) -> list[Standing]:
-        """This worker's users at tier level or above in ranking order, from behind `after` = (z, key)."""
+        """This worker's users at tier level or above, in ranking order, behind `after` (z, key)."""
 
     def events(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
-        """KOL events of the whole system as (event id, JSON), from now or from behind an id; endless."""
+        """KOL events of the whole system as (event id, JSON), from now or behind an id; endless."""
 
     def metrics(self) -> bytes:
         """Prometheus text."""

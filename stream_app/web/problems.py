@@ -1,0 +1,65 @@
+"""Errors as problem details (RFC 9457), whatever raised them."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from stream_app.web.answers import Problem
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_TYPE = "application/problem+json"
+
+_DETAILS = {
+    404: "there is nothing at this address; /api/v1/openapi.json lists what there is",
+    405: "this address only answers to the methods in the Allow header",
+    413: "the request's body is too large; no address here takes one",
+}
+
+
+class ProblemError(Exception):
+    """An answer that is an error; `detail` is for the caller and says nothing of the inside."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+def unavailable(detail: str) -> ProblemError:
+    """A 503 that asks the caller to try again in a second."""
+    return ProblemError(503, detail, {"Retry-After": "1"})
+
+
+def problem_response(error: ProblemError) -> web.Response:
+    """The answer for an error."""
+    body = Problem(title=HTTPStatus(error.status).phrase, status=error.status, detail=error.detail)
+    return web.Response(
+        status=error.status,
+        headers=error.headers,
+        body=msgspec.json.encode(body),
+        content_type=PROBLEM_TYPE,
+    )
+
+
+@web.middleware
+async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer with problem details to every error below, those of unknown addresses included."""
+    try:
+        return await handler(request)
+    except ProblemError as error:
+        return problem_response(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        detail = _DETAILS.get(error.status, error.reason)
+        return problem_response(ProblemError(error.status, detail, kept))
+    except Exception:
+        logger.exception("request failed method=%s path=%s", request.method, request.path)
+        return problem_response(ProblemError(500, "the worker's log says what went wrong"))

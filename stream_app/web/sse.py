@@ -1,0 +1,97 @@
+"""KOL events as they happen, as server-sent events (WHATWG HTML, section 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import msgspec
+from aiohttp import web
+
+from stream_app.web.context import CONTEXT
+from stream_app.web.parameters import LAST_EVENT_ID
+
+logger = logging.getLogger(__name__)
+
+#: Often enough that proxies, which give up after 30 to 60 s of silence, keep the connection.
+HEARTBEAT_S = 15.0
+#: A reader that takes nothing for this long is gone, whatever its socket says.
+SEND_TIMEOUT_S = 30.0
+#: How long a browser waits before it connects again.
+RETRY_MS = 2000
+
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "X-Accel-Buffering": "no",  # nginx would hold events back
+}
+
+
+EventStream = AsyncIterator[tuple[str, bytes]]
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+
+
+def frame(event_id: str, data: bytes) -> bytes:
+    """One event on the wire; `data` is the JSON of a KOL event."""
+    kind = _decode_kind(data).kind
+    lines = b"".join(b"data: " + line + b"\n" for line in data.splitlines())
+    return f"event: {kind}\nid: {event_id}\n".encode() + lines + b"\n"
+
+
+async def get_events(request: web.Request) -> web.StreamResponse:
+    """Send events until the reader, or the worker, goes away."""
+    header = request.headers.get("Last-Event-ID")
+    last = LAST_EVENT_ID.read(request) if header is None else header
+    response = web.StreamResponse(headers=_HEADERS)
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    context = request.app[CONTEXT]
+    try:
+        await _write(response, f"retry: {RETRY_MS}\n\n".encode())
+        await _send(response, context.queries.events(last), context.closing)
+    except (ConnectionError, TimeoutError):
+        logger.debug("a reader of events has gone; it comes back with the last id it saw")
+    except Exception:
+        # The answer has begun, so it can only end; the reader connects again.
+        logger.exception("the stream of events failed")
+    return response
+
+
+async def _send(response: web.StreamResponse, events: EventStream, closing: asyncio.Event) -> None:
+    closed = asyncio.create_task(closing.wait())
+    upcoming = asyncio.create_task(_next(events))
+    try:
+        while not closed.done():
+            await asyncio.wait(
+                {upcoming, closed}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not upcoming.done():
+                await _write(response, b": still here\n\n")
+                continue
+            event = upcoming.result()
+            if event is None:
+                return
+            upcoming = asyncio.create_task(_next(events))
+            await _write(response, frame(*event))
+    finally:
+        for task in (closed, upcoming):
+            task.cancel()
+        await asyncio.gather(closed, upcoming, return_exceptions=True)
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+async def _next(events: EventStream) -> tuple[str, bytes] | None:
+    return await anext(events, None)
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await response.write(data)
