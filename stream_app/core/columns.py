@@ -173,11 +173,13 @@ class Columns:
             k: At most so many.
             floor_z: Leaves out users below it.
         """
-        rows = np.flatnonzero(
-            self.counted if floor_z is None else self.counted & (self.z >= floor_z)
-        )
         if k <= 0:
-            return rows[:0]
+            return np.empty(0, np.intp)
+        n = self.sketch.n
+        lowest = self.sketch.lower_bound(n - k) if k < n else -math.inf
+        if floor_z is not None:
+            lowest = max(lowest, floor_z)
+        rows = np.flatnonzero(self.counted & (self.z >= lowest))
         if rows.size > k:
             z = self._z[rows]
             cut = np.partition(z, rows.size - k)[rows.size - k]

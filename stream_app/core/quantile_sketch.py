@@ -102,6 +102,15 @@ class QuantileSketch(TurnstileHistogram):
         place: float = bucket + (rank + 0.5) / count
         return place / self.inverse
 
+    def lower_bound(self, index: int) -> float:
+        """A z that value number `index` is certainly not below, less than two buckets under it.
+
+        With index n - k it leaves little more than the top k to be looked at.
+        """
+        bucket = self.locate_index(index).bucket
+        # Half a bucket below the edge, so that rounding at the edge does not matter.
+        return -math.inf if bucket is None else (bucket - 0.5) / self.inverse
+
     def count_le(self, z: float) -> float:
         """About how many values are <= z: all of lower buckets, a proportional part of its own."""
         return float(self._counts_le(np.array([z]))[0])

@@ -151,6 +151,15 @@ def test_locate_gives_bucket_residual_rank_and_count_of_the_lower_order_statisti
         sketch.locate_index(5)
 
 
+@pytest.mark.parametrize("name", SCORES)
+def test_a_lower_bound_is_below_its_order_statistic_by_less_than_two_buckets(name: str) -> None:
+    z, sketch = np.sort(SCORES[name]), _sketch(SCORES[name])
+    for index in {0, z.size // 2, z.size - 1}:
+        bound = sketch.lower_bound(index)
+        assert bound <= z[index]
+        assert bound == z[index] or bound >= z[index] - 2 / sketch.inverse
+
+
 @pytest.mark.parametrize("name", ["lognormal 0.01", "model", "30 % ties", "landmark 1e+05"])
 def test_refining_the_bucket_in_every_partition_finds_the_order_statistic(name: str) -> None:
     z = SCORES[name]
