@@ -101,6 +101,17 @@ class GroupLag:
         except KafkaException as error:
             raise BrokerError(f"the workers' progress is not known: {_said(error)}") from error
 
+    def ends(self, topic: str) -> dict[int, int]:
+        """Partition -> offset behind the last record of the topic."""
+        try:
+            return {
+                place.partition: self._watermarks(place)[1]
+                for place in self._find_partitions()
+                if place.topic == topic
+            }
+        except KafkaException as error:
+            raise BrokerError(f"the end of {topic} is not known: {_said(error)}") from error
+
     def _find_partitions(self) -> list[TopicPartition]:
         topics = self._consumer.list_topics(timeout=_REQUEST_TIMEOUT_S).topics
         return [
@@ -111,9 +122,13 @@ class GroupLag:
         ]
 
     def _behind(self, place: TopicPartition) -> int:
-        low, high = self._consumer.get_watermark_offsets(place, timeout=_REQUEST_TIMEOUT_S)
+        low, high = self._watermarks(place)
         done = low if place.offset == OFFSET_INVALID else max(place.offset, low)
-        return int(max(high - done, 0))
+        return max(high - done, 0)
+
+    def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
+        low, high = self._consumer.get_watermark_offsets(place, timeout=_REQUEST_TIMEOUT_S)
+        return low, high
 
 
 class Replayer:

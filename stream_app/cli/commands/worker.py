@@ -47,7 +47,8 @@ def worker(
 
 def _end_with_input() -> None:
     """Ends this process when its parent, which holds the other end of the pipe, has gone."""
-    while sys.stdin.buffer.read(4_096):
+    # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 4_096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
     sleep(_GRACE_S)

@@ -1,0 +1,186 @@
+"""`kol demo`: broker, worker, real posts and dashboard on this machine, with nothing to set up."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import sleep
+from typing import TYPE_CHECKING
+
+import click
+
+from stream_app.cli import options
+from stream_app.cli.speed import SPEED
+from stream_app.errors import UsageError
+from stream_app.sources import FORMATS
+
+if TYPE_CHECKING:
+    from stream_app.cli.demo.worker_process import WorkerProcess
+    from stream_app.cli.web_client import WebClient
+    from stream_app.settings import Settings
+
+_CHECK_S = 0.5
+_INTERRUPTED = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What the user asked for."""
+
+    files: tuple[str, ...]
+    format_name: str
+    speed: float | None
+    port: int | None
+    browse: bool
+    once: bool
+
+
+@click.command()
+@click.option(
+    "--posts",
+    "file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="replay this file instead of the bundled sample",
+)
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(list(FORMATS)),
+    default="jsonl",
+    show_default=True,
+    help="what the file holds",
+)
+@click.option(
+    "--speed",
+    type=SPEED,
+    default="max",
+    show_default=True,
+    help="max, real, or a multiple of real time like 3600x",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), help="port of the dashboard; 0: any free")
+@click.option("--no-browser", is_flag=True, help="do not open the dashboard in a browser")
+@click.option("--once", is_flag=True, help="end when everything is scored, with a summary")
+def demo(
+    file: str | None,
+    format_name: str,
+    speed: float | None,
+    port: int | None,
+    no_browser: bool,
+    once: bool,
+) -> int:
+    """Show everything on this machine: broker, worker, real posts, dashboard.
+
+    Nothing else has to be installed or running. The broker lives in this process and all state is
+    temporary: when the demo ends, nothing stays. The bundled small GPT-2 is used unless KOL_ENCODER
+    names another. Ctrl-C ends it.
+    """
+    from stream_app.cli.demo.signals import interrupts
+    from stream_app.cli.demo.worker_process import WorkerDied
+    from stream_app.sample import sample_path
+
+    plan = _Plan(
+        files=(file or str(sample_path()),),
+        format_name=format_name if file else "jsonl",
+        speed=speed,
+        port=port,
+        browse=not (no_browser or once) and sys.stdout.isatty() and _has_screen(),
+        once=once,
+    )
+    with interrupts():
+        try:
+            return _run(plan)
+        except KeyboardInterrupt:
+            click.echo("\nended" if sys.stdout.isatty() else "ended")
+            return _INTERRUPTED if once else 0
+        except WorkerDied as died:
+            for line in died.lines:
+                click.echo(line, err=True)
+            raise
+
+
+def _run(plan: _Plan) -> int:
+    from stream_app.cli.demo.show import Show, ask, open_in_browser, wait_until_ready
+    from stream_app.cli.demo.summary import print_summary
+    from stream_app.cli.post_files import PostFiles
+
+    found = PostFiles(plan.files, plan.format_name)
+    with _surroundings(plan) as (settings, worker, client):
+        posts = found.in_order()  # while the worker starts
+        wait_until_ready(worker, client)
+        click.echo(f"dashboard: {client.base}/")
+        if plan.browse:
+            open_in_browser(client.base + "/")
+        seconds = Show(settings, worker, client).replay(posts, plan.speed)
+        ranking = ask(worker, lambda: client.get("/api/v1/rankings"))
+        print_summary(posts, found.bad_lines, seconds, ranking)
+        if not plan.once:
+            click.echo(f"replay done; the dashboard stays up at {client.base}/, Ctrl-C ends")
+            while True:
+                worker.check()
+                sleep(_CHECK_S)
+    return 0
+
+
+@contextmanager
+def _surroundings(plan: _Plan) -> Iterator[tuple[Settings, WorkerProcess, WebClient]]:
+    """A broker with all topics, and a worker that is starting; both are gone afterwards."""
+    from stream_app.cli.demo.worker_process import WorkerProcess
+    from stream_app.cli.web_client import WebClient
+    from stream_app.embedded import EmbeddedBroker
+    from stream_app.engine.topics import topic_table
+
+    with (
+        tempfile.TemporaryDirectory(prefix="kol-demo-", ignore_cleanup_errors=True) as folder,
+        EmbeddedBroker() as broker,
+    ):
+        given = _environment(plan, broker.bootstrap, Path(folder))
+        settings = options.read_settings(
+            broker=broker.bootstrap, web_port=int(given["KOL_WEB_PORT"]), data_dir=Path(folder)
+        )
+        for spec in topic_table(settings):
+            broker.create_topic(spec.name, spec.partitions or 1)
+        with _log_kept_on_failure() as log_path, WorkerProcess(given, log_path) as worker:
+            yield settings, worker, WebClient(settings)
+
+
+def _environment(plan: _Plan, bootstrap: str, folder: Path) -> Mapping[str, str]:
+    """Settings of the worker that are not the user's own."""
+    from stream_app.cli.demo.ports import free_port
+    from stream_app.settings import describe
+
+    settings = options.read_settings(web_port=plan.port)
+    sources = {row["name"]: row["source"] for row in describe(settings)}
+    is_default = sources["KOL_WEB_PORT"] == "default"
+    port = free_port(settings.web_bind, settings.web_port, or_any=is_default)
+    if is_default and port != settings.web_port:
+        click.echo(f"port {settings.web_port} is taken; using {port}")
+    given = {"KOL_BROKER": bootstrap, "KOL_WEB_PORT": str(port), "KOL_DATA_DIR": str(folder)}
+    if sources["KOL_ENCODER"] == "default":
+        given["KOL_ENCODER"] = "bundled"
+    return given
+
+
+@contextmanager
+def _log_kept_on_failure() -> Iterator[Path]:
+    descriptor, name = tempfile.mkstemp(prefix="kol-demo-worker-", suffix=".log")
+    os.close(descriptor)
+    path = Path(name)
+    try:
+        yield path
+    except (UsageError, KeyboardInterrupt):  # all that matters has been said
+        path.unlink()
+        raise
+    else:
+        path.unlink()
+
+
+def _has_screen() -> bool:
+    """Whether a browser would open in a window, and not take over this terminal."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,62 @@
+"""`kol watch`: KOL events as they arrive."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from stream_app.cli import options
+from stream_app.cli.terminal import columns, is_terminal
+from stream_app.cli.wording import event_line
+
+if TYPE_CHECKING:
+    from stream_app.messages import KolEvent
+
+_POLL_S = 0.5
+COLOURS = {"promoted": "green", "demoted": "yellow"}
+
+
+@click.command()
+@click.option(
+    "--json", "as_json", is_flag=True, help="print each event's JSON in a line of its own"
+)
+@click.option("--from-beginning", is_flag=True, help="first all events that Kafka still has")
+@click.option("--tier", metavar="NAME", help="only events into or out of this tier")
+@options.broker
+def watch(as_json: bool, from_beginning: bool, tier: str | None, broker: str | None) -> None:
+    """Show promotions and demotions of the whole system as they happen, one line each.
+
+    Times are event times in UTC. An event that is sent again after a crash is shown once.
+    Ctrl-C ends it.
+    """
+    settings = options.read_settings(broker=broker)
+    if tier is not None and tier not in settings.tiers:
+        known = ", ".join(settings.tiers)
+        raise click.BadParameter(f"no tier {tier!r} in KOL_TIERS; there is {known}")
+    from stream_app.cli.event_reader import EventReader
+
+    with EventReader(settings, from_beginning=from_beginning) as events:
+        if is_terminal() and not as_json:
+            click.echo(f"watching {settings.topic('kol-events')} at {settings.broker}", err=True)
+        try:
+            while True:
+                found = events.poll(_POLL_S)
+                if found is not None and concerns(found[0], tier):
+                    _show(*found, as_json=as_json)
+        except KeyboardInterrupt:
+            return  # how one stops watching
+
+
+def concerns(event: KolEvent, tier: str | None) -> bool:
+    """Whether the event is about that tier; every event is where none is named."""
+    return tier is None or tier in (event.tier, event.from_tier)
+
+
+def _show(event: KolEvent, value: bytes, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(value)
+    else:
+        click.echo(click.style(event_line(event, columns()), fg=COLOURS[event.kind]))
+    sys.stdout.flush()

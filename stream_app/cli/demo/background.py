@@ -1,0 +1,59 @@
+"""The replay in a thread of its own, so that promotions can be shown meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from stream_app.sources.replay import Replayer
+
+if TYPE_CHECKING:
+    from stream_app.messages import Post
+    from stream_app.settings import Settings
+
+# The embedded broker forgets what is more than 5 MiB behind in a partition.
+_MAX_LAG = 4_000
+_JOIN_S = 5.0
+
+
+class BackgroundReplay:
+    """Sends the posts from entering on; leaving stops it. A context manager."""
+
+    def __init__(self, settings: Settings, posts: Sequence[Post], speed: float | None) -> None:
+        self._posts = posts
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+        self._replayer = Replayer(settings, speed=speed, max_lag=_MAX_LAG, stop=self._stop)
+        self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(_JOIN_S)
+
+    @property
+    def delivered(self) -> int:
+        """Posts in Kafka by now."""
+        return self._replayer.delivered
+
+    def is_done(self) -> bool:
+        """Whether every post is in Kafka; raises what went wrong, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._replayer.run(self._posts)
+        except BaseException as error:  # whatever it is, is_done raises it again
+            self._failure = error

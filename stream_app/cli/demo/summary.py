@@ -1,0 +1,50 @@
+"""What the demo says at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream_app.cli.commands.rankings import NUMBERS, RANKING_COLUMNS, ranking_row, tier_line
+from stream_app.cli.terminal import print_table
+from stream_app.cli.wording import minute_text, plural, seconds_text
+
+if TYPE_CHECKING:
+    from stream_app.messages import Post
+
+TOP = 10
+
+
+def print_summary(posts: Sequence[Post], bad_lines: int, seconds: float, ranking: Any) -> None:
+    """Posts, users, speed, line, top ten and, last, how many KOLs there are."""
+    click.echo()
+    rows = [ranking_row(item) for item in ranking["items"][:TOP]]
+    if rows:
+        print_table(RANKING_COLUMNS, rows, right=NUMBERS)
+    for line in summary_lines(posts, bad_lines, seconds, ranking):
+        click.echo(line)
+
+
+def summary_lines(posts: Sequence[Post], bad_lines: int, seconds: float, ranking: Any) -> list[str]:
+    """The closing lines, `N KOLs of M users` last; M are the users who can be KOLs now."""
+    users = len({post.key for post in posts})
+    different = len({(post.key, post.id) for post in posts})
+    again = len(posts) - different
+    rate = len(posts) / max(seconds, 1e-3)
+    read = f"{plural(different, 'post')} of {plural(users, 'user')}"
+    if again:
+        read += f", {plural(again, 'newer reading')} of their counts"
+    if bad_lines:
+        read += f", {plural(bad_lines, 'bad line')}"
+    population = ranking["population"]
+    tiers = ranking["tiers"]
+    active = f"{plural(population, 'user')} eligible (enough posts, and recent ones)"
+    return [
+        f"{read}; last at {minute_text(ranking['as_of'])} UTC",
+        f"scored in {seconds_text(seconds)}: {rate:,.0f} posts/s",
+        active,
+        *(tier_line(tier) for tier in tiers),
+        f"{tiers[0]['members'] if tiers else 0} KOLs of {population} users",
+    ]

@@ -1,0 +1,31 @@
+"""`--speed`: `max`, `real` or `60x`."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import click
+
+_TIMES = re.compile(r"(\d+(?:\.\d+)?)x?", re.ASCII)
+
+
+class Speed(click.ParamType):
+    """How fast event time passes: None as fast as it goes, 1.0 as it did, 60.0 for `60x`."""
+
+    name = "speed"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        text = str(value).strip().lower()
+        if text == "max":
+            return None
+        match = _TIMES.fullmatch("1x" if text == "real" else text)
+        factor = float(match[1]) if match else 0.0
+        if not 0 < factor < math.inf:
+            self.fail(f"{value!r} is none of max, real, or a multiple like 60x", param, ctx)
+        return factor
+
+
+SPEED = Speed()
