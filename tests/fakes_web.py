@@ -22,6 +22,8 @@ from stream_app.web.server import create_web_app
 from tests.builders import NOON, make_post
 
 DAY_MS = 86_400_000
+#: the bearer token of tests that need one
+SESAME = "open sesame"
 WEIGHTS = {"like": 1.0, "reply": 2.0, "repost": 3.0, "quote": 3.0, "save": 2.0, "view": 0.0}
 
 
@@ -71,8 +73,14 @@ def make_crowd(count: int, scheme: Scheme, *, prefix: str = "u") -> list[UserRow
         draws = {f"{name}_count": (number * number) % 997 for name in COUNT_FIELDS[:3]}
         followers = 10 * number if number % 3 else None
         rows.append(
-            make_row(f"{prefix}{number}", scheme, posts=1 + number % 4,
-                     follower_count=followers, handle=f"name{number}", **draws)
+            make_row(
+                f"{prefix}{number}",
+                scheme,
+                posts=1 + number % 4,
+                follower_count=followers,
+                handle=f"name{number}",
+                **draws,
+            )
         )
     return rows
 
@@ -112,7 +120,7 @@ class FakeQueries:
         self.log: list[tuple[str, bytes]] = []
         self.grown = asyncio.Event()
         self.ended = False
-        self.readers = 0
+        self.came, self.left = asyncio.Event(), asyncio.Event()
         self.figures = Metrics()
 
     def draw_board(self) -> Board:
@@ -159,7 +167,7 @@ class FakeQueries:
         start = len(ids)
         if last_event_id is not None:
             start = ids.index(last_event_id) + 1 if last_event_id in ids else 0
-        self.readers += 1
+        self.came.set()
         try:
             while not self.ended:
                 while start < len(self.log):
@@ -168,7 +176,7 @@ class FakeQueries:
                 self.grown.clear()
                 await self.grown.wait()
         finally:
-            self.readers -= 1
+            self.left.set()
 
     def metrics(self) -> bytes:
         return self.figures.render()
