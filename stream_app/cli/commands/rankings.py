@@ -83,5 +83,5 @@ def tier_line(tier: dict[str, Any]) -> str:
     if tier["enter"] is None:
         return f"{name}: no line yet (quantile {quantile:g}; too few eligible users)"
     entered, left = score_text(tier["enter"]), score_text(tier["leave"])
-    members = f": {plural(tier['members'], 'member')}" if "members" in tier else ":"
-    return f"{name}{members} line at {entered}, left below {left} (quantile {quantile:g})"
+    members = plural(tier["members"], "member")
+    return f"{name}: {members}, line at {entered}, left below {left} (quantile {quantile:g})"

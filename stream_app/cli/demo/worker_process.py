@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from stream_app.errors import FatalError, KolError, UsageError
 
 # Ctrl-C ends the demo within 5 s; nothing the worker still holds is worth more than that.
 _GRACE_S = 3.0
+COMMAND = (sys.executable, "-m", "stream_app", "worker", "--end-with-input")
 _LAST_LINES = 15
 _LAST_BYTES = 16 * 1024
 
@@ -30,9 +31,13 @@ class WorkerProcess:
     Args:
         environment: settings for it, on top of our own environment.
         log_path: where its output goes.
+        command: what to run.
     """
 
-    def __init__(self, environment: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log_path: Path, command: Sequence[str] = COMMAND
+    ) -> None:
+        self._command = command
         self._environment = environment
         self._log_path = log_path
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,7 +45,7 @@ class WorkerProcess:
     def __enter__(self) -> Self:
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream_app", "worker", "--end-with-input"],
+                self._command,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.PIPE,
                 stdout=log,
