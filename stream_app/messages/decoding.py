@@ -23,7 +23,8 @@ MAX_NESTING: Final = 200
 """Objects and arrays inside one another; far below any parser's own limit, so that every worker
 judges the same value alike."""
 
-_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and content with a string that never ends: linear in whatever it is given.
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _EXACT_DIGITS: Final = 25  # 2^63 has 19
 
 W = TypeVar("W", bound=msgspec.Struct)
@@ -94,10 +95,13 @@ def _check_field(name: str, value: object, kind: Any) -> object:
 
 
 def _has_lone_surrogate(value: object) -> bool:
-    if isinstance(value, str):
-        return any("\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, list):
         return any(_has_lone_surrogate(item) for item in value)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return True
     return False
 
 
@@ -114,7 +118,7 @@ def parse_object(value: bytes) -> dict[str, Any]:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise BadInput("invalid-json", f"value: byte {error.start} is not UTF-8") from None
-    if _nesting(text) > MAX_NESTING:
+    if _is_too_deep(text):
         raise BadInput("invalid-json", f"value: nested deeper than {MAX_NESTING}")
     constants: list[_Constant] = []
 
@@ -153,14 +157,15 @@ def _loads(text: str, note_constant: Callable[[str], object]) -> Any:
         raise BadInput("invalid-json", f"value: {said} at character {error.pos}") from None
 
 
-def _nesting(text: str) -> int:
-    """Deepest level of open brackets outside strings; garbage is the parser's to find."""
-    depth = deepest = 0
+def _is_too_deep(text: str) -> bool:
+    """Whether more than MAX_NESTING brackets are open at once; garbage is the parser's to find."""
+    depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         bracket = match[0]
         if bracket in "[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > MAX_NESTING:
+                return True
         elif bracket in "]}":
             depth -= 1
-    return deepest
+    return False

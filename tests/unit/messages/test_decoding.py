@@ -271,6 +271,16 @@ def test_the_first_bad_field_in_the_contract_s_order_is_the_one_named() -> None:
     assert refusal(value(like_count=-1, platform="X")).detail.startswith("platform: ")
 
 
+@pytest.mark.parametrize(
+    "part", [b'\\"', b'"a', b"\\", b"[", b'{"', b'"\\', b'":', b"\xf0\x9f\x98\x80"]
+)
+@pytest.mark.parametrize("start", [b"", b'"', b'{"x":"', b'{"x":'])
+def test_junk_of_any_size_is_judged_in_linear_time(start: bytes, part: bytes) -> None:
+    # A quadratic reader would sit here for hours.
+    junk = start + part * ((MAX_VALUE_BYTES - len(start)) // len(part))
+    assert refusal(junk).reason == "invalid-json"
+
+
 def test_post_text_does_not_leak_into_the_detail() -> None:
     assert "secret" not in refusal(value(text="secret" * 20_000)).detail
 
