@@ -27,6 +27,7 @@ from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.ownership import Ownership
 from stream_app.engine.pipeline import Pipeline
+from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.engine.startup_checks import check_faust
@@ -90,14 +91,20 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
     check_faust(app, table)
     sources = (names.posts, names.interactions)
 
+    rows = RowCache(table)
     snapshots_ref: list[SnapshotPublisher] = []
+
+    def on_gained(number: int) -> None:
+        rows.forget(number)
+        snapshots_ref[0].forget(number)
+
     ownership = Ownership(
         app=app,
         table=table,
         scheme=scheme,
         fingerprint=fingerprint(settings) | {"encoder": encoder.identity},
         topic_ids=ids,
-        on_gained=lambda number: snapshots_ref[0].forget(number),
+        on_gained=on_gained,
     )
     table.on_recover(ownership.recover)
     boards = BoardReader(settings.broker, names.rankings, settings.app_id)
@@ -110,6 +117,7 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
     scorer = Scorer(
         scheme=scheme,
         table=table,
+        rows=rows,
         outbox=Outbox(app, names, settings.app_id, metrics),
         partitions=ownership.partitions,
         metrics=metrics,
@@ -121,7 +129,7 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         source_topics=sources,
         app_id=settings.app_id,
         scheme=scheme,
-        table=table,
+        rows=rows,
         scorer=scorer,
         partitions=ownership.partitions,
         distribution=lambda: boards.board.sketch if boards.board is not None else None,
@@ -133,7 +141,7 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         intake=Intake(names, settings.partitions),
         scorer=scorer,
         snapshots=snapshots,
-        table=table,
+        rows=rows,
         partitions=ownership.partitions,
         encoder=encoder,
         metrics=metrics,

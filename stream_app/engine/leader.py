@@ -32,6 +32,9 @@ from stream_app.engine.topics import TopicNames
 #: Standings in one record of the ranking: far below 1 MiB.
 _CHUNK = 250
 
+#: A ranking is many times the size of a line, and people read it: every other time is often enough.
+_TICKS_PER_RANKING = 2
+
 
 class Census:
     """The newest snapshot of every partition, and what follows from all of them. Pure."""
@@ -133,8 +136,8 @@ class Leader:
         self._interval_s = interval_s
         self._is_leader = is_leader
         self._dirty = False
-        #: what the line published last was drawn from, and that line
-        self._last: tuple[Any, Line] | None = None
+        #: the line published last, without and with its version, and its sketch
+        self._last: tuple[Line, Line, bytes] | None = None
         self._last_line: tuple[Any, ...] | None = None
 
     async def run(self) -> None:
@@ -156,10 +159,16 @@ class Leader:
         reader = asyncio.create_task(tail.follow(on_record))
         try:
             self._last = None
+            ticks, ranked = 0, True
             while self._is_leader() and not reader.done():
-                if self._dirty and census.is_complete and tail.caught_up.is_set():
-                    self._dirty = False
-                    await self._publish(census, tail.position)
+                ticks += 1
+                if census.is_complete and tail.caught_up.is_set():
+                    if self._dirty:
+                        self._dirty, ranked = False, False
+                        await self._publish_line(census, tail.position)
+                    if not ranked and ticks % _TICKS_PER_RANKING == 0:
+                        ranked = True
+                        await self._publish_ranking(census, tail.position)
                 await asyncio.sleep(self._interval_s)
             if reader.done():
                 reader.result()
@@ -167,23 +176,29 @@ class Leader:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
-    async def _publish(self, census: Census, version: int) -> None:
+    async def _publish_line(self, census: Census, version: int) -> None:
         sketch = census.merged()
         data = sketch.serialize()
         line = census.line(version, sketch)
         content = (msgspec.structs.replace(line, version=0), data)
-        if self._last is not None and self._last[0] == content:
-            line = self._last[1]  # only members or the ranking changed: the line stays as it is
-        pending = []
-        if self._last is None or self._last[1] is not line:
-            self._last = (content, line)
-            record = encode(LineRecord(line, data))
-            for number in range(self._partitions):
-                pending.append(await self._send(self._topics.thresholds, "line", record, number))
-        for chunk in self._chunks(census, line, data, version):
-            record = encode(chunk)
-            pending.append(await self._send(self._topics.rankings, str(chunk.index), record, 0))
-        await asyncio.gather(*pending)
+        if self._last is not None and (self._last[0], self._last[2]) == content:
+            return  # only members or the ranking changed: the line stays as it is
+        self._last = (content[0], line, data)
+        record = encode(LineRecord(line, data))
+        numbers = range(self._partitions)
+        sent = [await self._send(self._topics.thresholds, "line", record, n) for n in numbers]
+        await asyncio.gather(*sent)
+
+    async def _publish_ranking(self, census: Census, sequence: int) -> None:
+        if self._last is None:
+            return
+        _, line, data = self._last
+        chunks = self._chunks(census, line, data, sequence)
+        sent = [
+            await self._send(self._topics.rankings, str(chunk.index), encode(chunk), 0)
+            for chunk in chunks
+        ]
+        await asyncio.gather(*sent)
 
     async def _send(self, topic: str, name: str, value: bytes, partition: int) -> Any:
         key = record_key(self._app_id, name)

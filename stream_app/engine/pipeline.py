@@ -18,16 +18,15 @@ from typing import Any
 
 from stream_app.core.aggregate import needs_features
 from stream_app.core.quantile_sketch import QuantileSketch
-from stream_app.core.row import decode_row
 from stream_app.core.scheme import Scheme
 from stream_app.encoder.base import Encoder
 from stream_app.engine.intake import Accepted, Intake
 from stream_app.engine.internal_records import LineRecord, decode
 from stream_app.engine.order_guard import OrderGuard
 from stream_app.engine.partition import Partition
+from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer, Verdict
 from stream_app.engine.snapshots import SnapshotPublisher
-from stream_app.engine.user_table import UserTable
 from stream_app.messages import TextFeatures
 from stream_app.engine.metrics import Metrics
 
@@ -56,7 +55,7 @@ class Pipeline:
         intake: Intake,
         scorer: Scorer,
         snapshots: SnapshotPublisher,
-        table: UserTable,
+        rows: RowCache,
         partitions: Mapping[int, Partition],
         encoder: Encoder,
         metrics: Metrics,
@@ -69,7 +68,7 @@ class Pipeline:
         self._intake = intake
         self._scorer = scorer
         self._snapshots = snapshots
-        self._table = table
+        self._rows = rows
         self._partitions = partitions
         self._encoder = encoder
         self._metrics = metrics
@@ -156,8 +155,7 @@ class Pipeline:
             post = verdict.post
             if post.text in texts:
                 continue
-            data = self._table.read(message.partition, verdict.key)
-            row = decode_row(data) if data is not None else None
+            row = self._rows.get(message.partition, verdict.key)
             if needs_features(row, post, self._scheme):
                 texts[post.text] = None
         return list(texts)

@@ -26,7 +26,7 @@ from stream_app.core.aggregate import (
     new_row,
 )
 from stream_app.core.quantile_sketch import QuantileSketch
-from stream_app.core.row import Transition, UserRow, decode_row, encode_row
+from stream_app.core.row import Transition, UserRow, encode_row
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.core.tiers import Line, TierLine, decide, percentile
@@ -35,6 +35,7 @@ from stream_app.engine.intake import Accepted, Misplaced, Rejected
 from stream_app.engine.internal_records import encode
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.partition import Partition
+from stream_app.engine.row_cache import RowCache
 from stream_app.engine.user_table import UserTable, Write, meta_key
 from stream_app.errors import OrderError
 from stream_app.messages import Cause, KolEvent, TextFeatures, decode_event, encode_event
@@ -73,6 +74,7 @@ class Scorer:
         *,
         scheme: Scheme,
         table: UserTable,
+        rows: RowCache,
         outbox: Outbox,
         partitions: Mapping[int, Partition],
         metrics: Metrics,
@@ -80,6 +82,7 @@ class Scorer:
     ) -> None:
         self._scheme = scheme
         self._table = table
+        self._rows = rows
         self._outbox = outbox
         self._partitions = partitions
         self._metrics = metrics
@@ -159,14 +162,10 @@ class Scorer:
         place = (partition.number, verdict.key)
         touched = batch.touched.get(place)
         if touched is None:
-            data = self._table.read(partition.number, verdict.key)
-            if data is not None:
-                row = decode_row(data)
-            elif verdict.post is not None:
-                row = new_row(verdict.post.platform, verdict.post.user_id)
-            else:
-                event: Any = verdict.interaction
-                row = new_row(event.platform, event.target_user_id)
+            row = self._rows.get(partition.number, verdict.key)
+            if row is None:
+                row = _row_for(verdict)
+                self._rows.put(partition.number, verdict.key, row)
             touched = batch.touched[place] = Touched(partition, verdict.key, row)
         return touched
 
@@ -211,11 +210,11 @@ class Scorer:
         batch = Batch(partitions={number: partition})
         for index in sorted(moved):
             key = columns.keys[index]
-            data = self._table.read(number, key)
-            if data is None:
+            row = self._rows.get(number, key)
+            if row is None:
                 raise OrderError(f"partition {number}: a column has no row; restart the worker")
             counted = bool(columns.counted[index])
-            touched = Touched(partition, key, decode_row(data))
+            touched = Touched(partition, key, row)
             touched.cause = Cause(
                 type="threshold" if counted else "inactivity", threshold_version=line.version
             )
@@ -229,8 +228,7 @@ class Scorer:
         partition = self._partition(number)
         columns = partition.columns
         for index in columns.with_transition(version).tolist():
-            data = self._table.read(number, columns.keys[index])
-            row = decode_row(data) if data is not None else None
+            row = self._rows.get(number, columns.keys[index])
             last = row.transition if row is not None else None
             if last is not None and not last.topic and last.position == version:
                 await self._outbox.event(decode_event(last.event), number)
@@ -334,3 +332,9 @@ class Scorer:
                 f"a record of partition {number} arrived, which this worker does not own; restart it"
             ) from None
 
+
+def _row_for(verdict: Accepted) -> UserRow:
+    if verdict.post is not None:
+        return new_row(verdict.post.platform, verdict.post.user_id)
+    event: Any = verdict.interaction
+    return new_row(event.platform, event.target_user_id)

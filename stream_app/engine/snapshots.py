@@ -10,13 +10,15 @@ from typing import Any
 from faust.types import TP
 
 from stream_app.core.quantile_sketch import QuantileSketch
-from stream_app.core.row import decode_row
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.engine.internal_records import encode, record_key
 from stream_app.engine.partition import Partition
+from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
-from stream_app.engine.user_table import UserTable
+
+#: Snapshots take at most this share of the applier's time, however many partitions there are.
+_MOST_SHARE = 0.1
 
 #: The ranking's last place is looked for this much further down, since the line is a moment old.
 _MARGIN = 1.25
@@ -33,7 +35,7 @@ class SnapshotPublisher:
         source_topics: tuple[str, ...],
         app_id: str,
         scheme: Scheme,
-        table: UserTable,
+        rows: RowCache,
         scorer: Scorer,
         partitions: Mapping[int, Partition],
         distribution: Callable[[], QuantileSketch | None],
@@ -44,24 +46,24 @@ class SnapshotPublisher:
         self._sources = source_topics
         self._app_id = app_id
         self._scheme = scheme
-        self._table = table
+        self._rows = rows
         self._scorer = scorer
         self._partitions = partitions
         self._distribution = distribution
         self._interval_s = interval_s
-        self._last = 0.0
+        self._next = 0.0
         self._sent: dict[int, bytes] = {}
         self._pending: list[Awaitable[Any]] = []
 
     def seconds_to_next(self) -> float:
         """How long until a snapshot may be sent again."""
-        return max(0.0, self._last + self._interval_s - time.monotonic())
+        return max(0.0, self._next - time.monotonic())
 
     async def publish_due(self) -> None:
         """Send what changed, when it is time. Raises what the broker answered to the last ones."""
         if self.seconds_to_next() > 0:
             return
-        self._last = time.monotonic()
+        started = time.monotonic()
         if self._pending:
             pending, self._pending = self._pending, []
             await asyncio.gather(*pending)
@@ -70,6 +72,8 @@ class SnapshotPublisher:
             if not partition.announced:
                 await self._scorer.announce(partition)
             await self._publish(partition, floor)
+        now = time.monotonic()
+        self._next = now + max(self._interval_s, (now - started) / _MOST_SHARE)
 
     async def _publish(self, partition: Partition, floor: float | None) -> None:
         unread = self._unread(partition)
@@ -118,8 +122,7 @@ class SnapshotPublisher:
     def _standing(self, partition: Partition, key: bytes) -> Standing:
         standing = partition.standings.get(key)
         if standing is None:
-            data = self._table.read(partition.number, key)
-            row = decode_row(data) if data is not None else None
+            row = self._rows.get(partition.number, key)
             found = standing_of(row, self._scheme) if row is not None else None
             if found is None:
                 msg = f"partition {partition.number}: a counted user has no posts: {key!r}"
