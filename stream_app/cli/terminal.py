@@ -113,8 +113,8 @@ def bar(title: str, total: int | None) -> Iterator[Bar]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=Console(highlight=False),
         transient=True,
     ) as progress:

@@ -11,6 +11,8 @@ _UNITS = ((1_000_000_000_000, "T"), (1_000_000_000, "B"), (1_000_000, "M"), (1_0
 NAME_CELLS = 20
 _DULL_TEXT = 0.95  # originality below which repeating oneself is worth a word
 _FEW = 2  # reasons in one line
+_WIDE = 140  # columns in which a whole event fits
+_GAP = "  "
 
 
 def short_count(number: float) -> str:
@@ -116,7 +118,7 @@ def main_reason(event: KolEvent) -> str:
     """Why it happened: the factors that carry the score, and what moved it or the line."""
     carried = ", ".join(_strongest(event.factors, event.user))
     if event.kind == "promoted":
-        moved = {"threshold": "the line came down", "interaction": "reactions came in"}
+        moved = {"threshold": "the line moved below it", "interaction": "reactions came in"}
         return ", ".join(filter(None, (carried, moved.get(event.cause.type))))
     lost = {
         "post": "a new post lowered it",
@@ -158,18 +160,20 @@ def _decimal(value: float) -> str:
 
 
 def event_line(event: KolEvent, width: int | None = None) -> str:
-    """One KOL event in one line, cut to `width` columns where one is given."""
-    line = "  ".join(
-        (
-            minute_text(event.occurred_at),
-            fitted(event.kind, 8),
-            fitted(
-                user_name(event.user.key, event.user.handle, event.user.display_name), NAME_CELLS
-            ),
-            fitted(tier_change(event.tier, event.from_tier), 10),
-            f"score {score_text(event.score)} / line {score_text(event.threshold)}",
-            f"percentile {percentile_text(event.percentile)}",
-            main_reason(event),
-        )
+    """One KOL event in one line, cut to `width` columns where one is given.
+
+    In a narrow one the reason stands before the numbers, and the year is left out.
+    """
+    name = user_name(event.user.key, event.user.handle, event.user.display_name)
+    change = tier_change(event.tier, event.from_tier)
+    head = (fitted(event.kind, 8), fitted(name, NAME_CELLS), fitted(change, 10))
+    numbers = (
+        f"score {score_text(event.score)} / line {score_text(event.threshold)}",
+        f"percentile {percentile_text(event.percentile)}",
     )
+    time = minute_text(event.occurred_at)
+    if width is None or width >= _WIDE:
+        line = _GAP.join((time, *head, fitted(numbers[0], 28), numbers[1], main_reason(event)))
+    else:
+        line = _GAP.join((time[len("2014-") :], *head, main_reason(event), *numbers))
     return line if width is None else _cut(line, width)

@@ -44,7 +44,7 @@ class WorkerProcess:
 
     def __enter__(self) -> Self:
         with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
                 self._command,
                 env={**os.environ, **self._environment},
                 stdin=subprocess.PIPE,

@@ -134,7 +134,9 @@ def test_repeating_oneself_is_named() -> None:
 
 
 def test_a_line_that_moved_is_named() -> None:
-    assert wording.main_reason(event("promoted", "threshold", REACH)).endswith("the line came down")
+    assert wording.main_reason(event("promoted", "threshold", REACH)).endswith(
+        "the line moved below it"
+    )
     assert wording.main_reason(event("demoted", "threshold", REACH)).startswith(
         "the line rose past it"
     )
@@ -152,10 +154,16 @@ def test_every_event_has_a_line(kind: str, cause: str) -> None:
     assert "\n" not in line
 
 
-def test_an_event_line_gives_way_to_a_narrow_terminal() -> None:
-    line = wording.event_line(event("promoted", "post", REACH, RESONANCE), 60)
-    assert wording.cells(line) == 60
+def test_an_event_line_gives_way_to_a_narrow_terminal_but_keeps_the_reason() -> None:
+    line = wording.event_line(event("promoted", "post", REACH, RESONANCE), 80)
+    assert wording.cells(line) == 80
+    assert "214k followers" in line
     assert line.endswith("…")
+
+
+def test_a_wide_terminal_shows_an_event_as_a_pipe_does() -> None:
+    wide = event("promoted", "post", REACH, RESONANCE)
+    assert wording.event_line(wide, 200) == wording.event_line(wide)
 
 
 @pytest.mark.parametrize(
