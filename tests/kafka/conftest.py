@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable, jars
+from tests.kafka.workers import Workers, running
 
 HERE = Path(__file__).parent
 
@@ -43,3 +45,12 @@ def kafka_jars() -> Path:
 def prefix() -> str:
     """For KOL_PREFIX or names of topics and groups: no other test has the same."""
     return f"t{secrets.token_hex(4)}-"
+
+
+@pytest.fixture
+def workers(kafka: KafkaBroker, prefix: str, tmp_path: Path) -> Iterator[Callable[..., Workers]]:
+    """Makes the workers of a test, with settings by name; none of them outlives it."""
+    with ExitStack() as open_ones:
+        yield lambda **settings: open_ones.enter_context(
+            running(kafka.bootstrap, prefix, tmp_path, **settings)
+        )
