@@ -27,13 +27,16 @@ COPY: Final = 0.97
 #: originality of a copy: above 0, so that its logarithm is finite
 FLOOR: Final = 0.1
 
+#: from this many others on, numpy's fixed cost is worth it
+_MANY: Final = 24
+
 #: d -> similarity; one more entry than signs, since all may differ
 _SIMILARITY: Final = tuple(math.cos(math.pi * d / SIGNS) for d in range(SIGNS + 1))
 
 
 def _originality(similarity: float) -> float:
     way = (similarity - DIFFERENT) / (COPY - DIFFERENT)
-    return 1.0 - (1.0 - FLOOR) * min(max(way, 0.0), 1.0)
+    return FLOOR + (1.0 - FLOOR) * (1.0 - min(max(way, 0.0), 1.0))
 
 
 _ORIGINALITY: Final = tuple(_originality(s) for s in _SIMILARITY)
@@ -55,6 +58,11 @@ def originality_at(nearest: int) -> float:
 
 def nearest_distances(signature: bytes, others: Sequence[bytes]) -> list[int]:
     """Hamming distance, 0..256, of `signature` to each of `others`; none may be empty."""
+    if len(others) >= _MANY:
+        words = np.frombuffer(b"".join(others), dtype="<u8").reshape(len(others), -1)
+        own_words = np.frombuffer(signature, dtype="<u8")
+        found: list[int] = np.bitwise_count(words ^ own_words).sum(axis=1).tolist()
+        return found
     own = int.from_bytes(signature, "little")
     return [(own ^ int.from_bytes(other, "little")).bit_count() for other in others]
 
