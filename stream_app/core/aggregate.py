@@ -7,7 +7,7 @@ count that falls leaves no rounding behind. What memory lets go is settled into 
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect
 from enum import Enum
 
 import msgspec
@@ -39,15 +39,15 @@ def new_row(platform: str, user_id: str) -> UserRow:
     return UserRow(platform=platform, user_id=user_id)
 
 
-def engagement(post: RememberedPost, scheme: Scheme) -> float:
-    """e = the weighted sum of a post's known counts and of the interactions that name it."""
+def weigh(post: RememberedPost, scheme: Scheme) -> None:
+    """Set e, the weighted sum of a post's known counts and of the interactions that name it."""
     total = 0.0
     for count, weight in zip(post.counts, scheme.count_weights, strict=True):
         if count:
             total += count * weight
     for count, weight in zip(post.interactions, scheme.kind_weights, strict=False):
         total += count * weight
-    return total
+    post.engagement = total
 
 
 def needs_features(row: UserRow | None, post: Post, scheme: Scheme) -> bool:
@@ -70,7 +70,7 @@ def fold_post(
     _judge_person(row, post)
     known = _find(row, post.id)
     if known is not None:
-        return _observe(known, post)
+        return _observe(known, post, scheme)
     if _is_forgotten(row, post, scheme):
         return Outcome.FORGOTTEN
     if features is None:
@@ -96,6 +96,7 @@ def fold_interaction(row: UserRow, interaction: Interaction, scheme: Scheme) -> 
             heard.waiting_for = target
         else:
             _attach(post, kind)
+            weigh(post, scheme)
     row.heard.append(heard)
     while len(row.heard) > scheme.interaction_memory:
         oldest = row.heard.pop(0)
@@ -130,7 +131,7 @@ def _judge_person(row: UserRow, post: Post) -> None:
         row.named_at = post.observed_at
 
 
-def _observe(known: RememberedPost, post: Post) -> Outcome:
+def _observe(known: RememberedPost, post: Post, scheme: Scheme) -> Outcome:
     if post.observed_at <= known.observed_at:
         return Outcome.STALE
     known.observed_at = post.observed_at
@@ -140,6 +141,7 @@ def _observe(known: RememberedPost, post: Post) -> Outcome:
             known.counts[index] = count
     if known.url is None:
         known.url = post.url
+    weigh(known, scheme)
     return Outcome.OBSERVED
 
 
@@ -156,12 +158,14 @@ def _remember(row: UserRow, post: Post, features: TextFeatures, scheme: Scheme) 
         if heard.waiting_for == post.id:
             heard.waiting_for = None
             _attach(entry, heard.kind)
+    weigh(entry, scheme)
     row.newest_post_at = max(row.newest_post_at, post.created_at) if row.posts else post.created_at
     row.posts += 1
     row.logits_norms += features.logits_norm or 0.0
     _blend_embedding(row, post.created_at, features, scheme)
-    insort(row.remembered, entry, key=_order)
-    _compare(row.remembered, entry)
+    place = bisect(row.remembered, _order(entry), key=_order)
+    row.remembered.insert(place, entry)
+    _compare(row.remembered, entry, place)
     while len(row.remembered) > scheme.post_memory:
         _settle(row, row.remembered.pop(0), scheme)
 
@@ -170,19 +174,18 @@ def _order(post: RememberedPost) -> tuple[int, str]:
     return (post.created_at, post.id)
 
 
-def _compare(remembered: list[RememberedPost], entry: RememberedPost) -> None:
+def _compare(remembered: list[RememberedPost], entry: RememberedPost, place: int) -> None:
     """Set the new post's distance to its predecessors, and shorten its successors' to it."""
     if not entry.signature:
         return
-    others = [post for post in remembered if post.signature and post is not entry]
-    if not others:
-        return
-    order = _order(entry)
-    distances = nearest_distances(entry.signature, [post.signature for post in others])
-    for post, distance in zip(others, distances, strict=True):
-        later = entry if _order(post) < order else post
-        if later.nearest < 0 or distance < later.nearest:
-            later.nearest = distance
+    earlier = [post.signature for post in remembered[:place] if post.signature]
+    if earlier:
+        entry.nearest = min(nearest_distances(entry.signature, earlier))
+    for post in remembered[place + 1 :]:
+        if post.signature:
+            distance = nearest_distances(entry.signature, [post.signature])[0]
+            if post.nearest < 0 or distance < post.nearest:
+                post.nearest = distance
 
 
 def _attach(post: RememberedPost, kind: int) -> None:
@@ -199,7 +202,7 @@ def _add_loose(row: UserRow, heard: HeardInteraction, scheme: Scheme) -> None:
 
 def _settle(row: UserRow, post: RememberedPost, scheme: Scheme) -> None:
     """Let a post go: its contribution stays in the sums, its id is no longer known."""
-    drawn = engagement(post, scheme)
+    drawn = post.engagement
     old = row.settled
     at = max(old.at, post.created_at)
     fade = decay_factor(old.at, at, scheme.half_life_ms) if old.weight else 0.0

@@ -35,6 +35,8 @@ class RememberedPost(msgspec.Struct, array_like=True):
     #: interactions with this post by kind, in the order of KINDS; empty = none yet
     interactions: list[int] = []
     url: str | None = None
+    #: e, the weighted engagement of counts and interactions; weights are part of the fingerprint
+    engagement: float = 0.0
 
 
 class HeardInteraction(msgspec.Struct, array_like=True):

@@ -6,7 +6,6 @@ import math
 
 import msgspec
 
-from stream_app.core.aggregate import engagement
 from stream_app.core.decay import LN2, combine, decay_factor
 from stream_app.core.originality import originality_at
 from stream_app.core.row import UserRow
@@ -79,12 +78,13 @@ def post_sums(row: UserRow, scheme: Scheme) -> PostSums:
     logs = settled.log_engagement * fade
     original = settled.originality * fade
     original_weight = settled.originality_weight * fade
+    log1p = math.log1p
     for post in row.remembered:
         w = 2.0 ** ((post.created_at - at) / half_life)
-        drawn = engagement(post, scheme)
+        drawn = post.engagement
         attention += w * (1.0 + drawn)
         weight += w
-        logs += w * math.log1p(drawn)
+        logs += w * log1p(drawn)
         if post.signature:
             original += w * originality_at(post.nearest)
             original_weight += w

@@ -61,7 +61,8 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         consumer_auto_offset_reset="earliest",
         producer_linger=0.005,
         producer_max_batch_size=131_072,
-        producer_compression_type="lz4",
+        # Rows hardly shrink (signatures are random bits) and compressing them costs a tenth of a core.
+        producer_compression_type=None,
         producer_request_timeout=120.0,
         producer_max_request_size=_MOST_REQUEST_BYTES,
         table_standby_replicas=0,

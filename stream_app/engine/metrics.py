@@ -47,8 +47,8 @@ class Metrics:
         )
         self.ready = Gauge("kol_ready", "1 when the worker is ready.", registry=registry)
 
-    def event(self, topic: str) -> None:
-        self._events.labels(topic).inc()
+    def events(self, topic: str, count: int) -> None:
+        self._events.labels(topic).inc(count)
 
     def dead_letter(self, reason: str) -> None:
         self._dead.labels(reason).inc()

@@ -12,7 +12,7 @@ from stream_app.core.row import UserRow, decode_row
 from stream_app.engine.user_table import UserTable
 
 #: Rows kept; a row of an average user takes 2 to 4 kB as objects, one with a full memory ten times that.
-MOST_ROWS = 10_000
+MOST_ROWS = 20_000
 
 
 class RowCache:

@@ -12,6 +12,7 @@ offsets say that they were absorbed, and the transition kept in the row is sent 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,7 +107,8 @@ class Scorer:
             else:
                 await self._outbox.forward(message, verdict)
             partition.meta.offsets[message.topic] = message.offset
-            self._metrics.event(message.topic)
+        for topic, count in Counter(message.topic for message, _ in items).items():
+            self._metrics.events(topic, count)
         for touched in batch.touched.values():
             self._decide(batch, touched)
         await self._commit(batch)
