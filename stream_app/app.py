@@ -178,10 +178,8 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
     return Worker(app, pipeline, beside, answers)
 
 
-def add_agents(
-    app: SafeApp, pipeline: Pipeline, scored: tuple[str, ...], snapshots: str
-) -> None:
-    """The scoring agent over the co-partitioned topics, and the one whose partition elects the leader."""
+def add_agents(app: SafeApp, pipeline: Pipeline, scored: tuple[str, ...], snapshots: str) -> None:
+    """The scoring agent over the co-partitioned topics, and the one that elects the leader."""
     raw: dict[str, Any] = {
         "key_type": bytes,
         "value_type": bytes,
@@ -191,11 +189,13 @@ def add_agents(
     }
 
     async def score(stream: Any) -> None:
-        await pipeline.take(stream, app.consumer.guard)
+        consumer: Any = app.consumer
+        await pipeline.take(stream, consumer.guard)
 
     async def elect(stream: Any) -> None:
+        consumer: Any = app.consumer
         async for event in stream.noack().events():
-            app.consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
+            consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
             await stream.ack(event)
 
     app.agent(app.topic(*scored, **raw), name="score", concurrency=1)(score)
@@ -210,7 +210,7 @@ def owns_snapshots(app: SafeApp, topic: str) -> bool:
 
 
 class Beside(Service):
-    """Runs the web server and the loops beside the Faust app; the first failure stops the process."""
+    """Runs the web server and the loops beside the Faust app; one failure stops the process."""
 
     def __init__(self, worker: Worker, settings: Settings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -227,7 +227,9 @@ class Beside(Service):
             token=token.get_secret_value() if token is not None else None,
             base_url=web_url(settings),
         )
-        self._runner = web.AppRunner(site_app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            site_app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, settings.web_bind, settings.web_port).start()
@@ -257,7 +259,7 @@ class Beside(Service):
 
 
 class Process(faust.Worker):
-    """Faust's worker process with an exit code and one line instead of a traceback for known errors."""
+    """Faust's worker process, with an exit code, and one line for known errors."""
 
     def _setup_logging(self) -> None:
         """Leave logging as the program has set it up."""
@@ -305,7 +307,8 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     logging.getLogger("stream_app").setLevel(settings.log_level.upper())
     if settings.log_level == "debug":
         logging.getLogger().setLevel(logging.INFO)
-    # The fetching thread takes many short turns; with Python's 5 ms it would wait longest for the lock.
+    # The fetching thread takes many short turns; with Python's 5 ms it would wait longest for the
+    # lock.
     sys.setswitchinterval(0.0005)
     ids = asyncio.run(_prepare(settings))
     if encoder is None:

@@ -1,7 +1,8 @@
 """Folding events into a row: pure, and indifferent to the order in which late events arrive.
 
-The remembered posts are kept one by one and summed only when a score is asked for (`core.standing`), so a
-count that falls leaves no rounding behind. What memory lets go is settled into decayed sums.
+The remembered posts are kept one by one and summed only when a score is asked for
+(`core.standing`), so a count that falls leaves no rounding behind. What memory lets go is settled
+into decayed sums.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from stream_app.core.originality import nearest_distances, originality_at
 from stream_app.core.row import HeardInteraction, RememberedPost, SettledPosts, UserRow
 from stream_app.core.scheme import Scheme
 from stream_app.messages import COUNT_FIELDS, KINDS, Interaction, Post, TextFeatures
+from stream_app.messages.fields import MAX_COUNT
 
 KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
-#: Where an interaction's kind stands among a post's counts; kinds without a count keep their own weight.
+#: Where an interaction's kind stands among a post's counts; kinds without a count keep their own
+#: weight.
 COUNT_INDEX = {name: index for index, name in enumerate(COUNT_FIELDS)}
 
 
@@ -51,7 +54,7 @@ def weigh(post: RememberedPost, scheme: Scheme) -> None:
 
 
 def needs_features(row: UserRow | None, post: Post, scheme: Scheme) -> bool:
-    """Whether folding this post would score its text: its id is neither remembered nor forgotten."""
+    """Whether folding this post would score its text: its id is not remembered or forgotten."""
     if row is None:
         return True
     if _find(row, post.id) is not None:
@@ -59,13 +62,11 @@ def needs_features(row: UserRow | None, post: Post, scheme: Scheme) -> bool:
     return not _is_forgotten(row, post, scheme)
 
 
-def fold_post(
-    row: UserRow, post: Post, features: TextFeatures | None, scheme: Scheme
-) -> Outcome:
+def fold_post(row: UserRow, post: Post, features: TextFeatures | None, scheme: Scheme) -> Outcome:
     """Fold one post, or one more observation of it, into the row.
 
-    `features` are those of the text; they may be None where `needs_features` says no. A text is scored
-    once: a later observation of the same id changes counts alone.
+    `features` are those of the text; they may be None where `needs_features` says no. A text is
+    scored once: a later observation of the same id changes counts alone.
     """
     _judge_person(row, post)
     known = _find(row, post.id)
@@ -81,7 +82,7 @@ def fold_post(
 
 
 def fold_interaction(row: UserRow, interaction: Interaction, scheme: Scheme) -> Outcome:
-    """Fold one interaction with the user; the same id again counts once, as far as memory reaches."""
+    """Fold one interaction with the user; the same id counts once, as far as memory reaches."""
     if any(heard.id == interaction.id for heard in row.heard):
         return Outcome.STALE
     kind = KIND_INDEX[interaction.kind]
@@ -117,7 +118,9 @@ def _is_forgotten(row: UserRow, post: Post, scheme: Scheme) -> bool:
     remembered = row.remembered
     if len(remembered) < scheme.post_memory:
         return False
-    return post.created_at < remembered[0].created_at
+    # By the order in which posts are let go, so that of several posts of one moment each counts
+    # once.
+    return (post.created_at, post.id) < _order(remembered[0])
 
 
 def _judge_person(row: UserRow, post: Post) -> None:
@@ -196,6 +199,8 @@ def _attach(post: RememberedPost, kind: int) -> None:
 
 def _add_loose(row: UserRow, heard: HeardInteraction, scheme: Scheme) -> None:
     weight = scheme.kind_weights[heard.kind]
+    if not weight:
+        return  # nor may its time become the reference: what is older would underflow
     row.loose = combine(row.loose, row.loose_at, weight, heard.created_at, scheme.half_life_ms)
     row.loose_at = max(row.loose_at, heard.created_at)
 
@@ -218,7 +223,7 @@ def _settle(row: UserRow, post: RememberedPost, scheme: Scheme) -> None:
     )
     for index, count in enumerate(post.counts):
         if count is not None:
-            row.settled_counts[index] += count
+            row.settled_counts[index] = min(row.settled_counts[index] + count, MAX_COUNT)
 
 
 def _blend_embedding(row: UserRow, at: int, features: TextFeatures, scheme: Scheme) -> None:

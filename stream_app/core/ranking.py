@@ -1,4 +1,4 @@
-"""The system-wide view that every worker holds: the ranking, the line, the population's distribution."""
+"""The system-wide view that every worker holds: ranking, line and distribution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def position_key(standing: Standing) -> tuple[float, bytes]:
 
 def merge_top(parts: Iterable[Sequence[Standing]], size: int) -> list[Standing]:
     """The first `size` of lists that are each in order; users are in one list only."""
-    return heapq.nsmallest(size, (standing for part in parts for standing in part), key=position_key)
+    return heapq.nsmallest(
+        size, (standing for part in parts for standing in part), key=position_key
+    )
 
 
 @dataclass(frozen=True)

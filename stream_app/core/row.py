@@ -1,7 +1,8 @@
 """The row of one user: everything that is remembered, and its bytes in the table.
 
-Bytes = a fixed header that rebuilding the columns reads without decoding the rest (`RowHeader`), the tier's
-name, then the body as a msgpack array. Fields are only ever added at the end, with defaults.
+Bytes = a fixed header that rebuilding the columns reads without decoding the rest (`RowHeader`),
+the tier's name, then the body as a msgpack array. Fields are only ever added at the end, with
+defaults.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class RememberedPost(msgspec.Struct, array_like=True):
 
 
 class HeardInteraction(msgspec.Struct, array_like=True):
-    """An interaction whose id is remembered; `waiting_for` names a post that has not been seen."""
+    """An interaction whose id is remembered; `waiting_for`: the post it names is not seen yet."""
 
     id: str
     kind: int
@@ -75,7 +76,7 @@ class Transition(msgspec.Struct, array_like=True):
 
 
 class UserRow(msgspec.Struct, array_like=True):
-    """All that is kept of one user. Mutable: `aggregate` folds a batch of events into it in place."""
+    """An interaction whose id is remembered; it may wait for a post that was not seen yet."""
 
     platform: str
     user_id: str
@@ -89,7 +90,7 @@ class UserRow(msgspec.Struct, array_like=True):
     #: ascending by (created_at, id)
     remembered: list[RememberedPost] = []
     settled: SettledPosts = msgspec.field(default_factory=SettledPosts)
-    #: last known counts of the posts let go, in the order of COUNT_FIELDS
+    #: last known counts of the posts let go, in the order of COUNT_FIELDS; each stops at 2^63 - 1
     settled_counts: list[int] = msgspec.field(default_factory=lambda: [0] * len(COUNT_FIELDS))
     heard: list[HeardInteraction] = []
     #: interactions ever, by kind
@@ -131,23 +132,19 @@ _decode_body = msgspec.msgpack.Decoder(UserRow).decode
 
 
 def encode_row(row: UserRow, z: float, formula: int) -> bytes:
-    """The bytes of a row whose score has the logarithm `z` (landmark: Unix epoch) under `formula`."""
+    """The bytes of a row whose score is `z` (ln, landmark: Unix epoch) under `formula`."""
     tier = (row.tier or "").encode()
     version = 0
     if row.transition is not None and not row.transition.topic:
         version = row.transition.position
-    header = _HEADER.pack(
-        ROW_FORMAT, len(tier), z, row.newest_post_at, row.posts, version, formula
-    )
+    header = _HEADER.pack(ROW_FORMAT, len(tier), z, row.newest_post_at, row.posts, version, formula)
     return header + tier + _encode_body(row)
 
 
 def decode_header(data: bytes) -> RowHeader:
     """The header alone. Raises ValueError for bytes of an unknown format."""
-    version, tier_length, z, newest, posts, transition, formula = _HEADER.unpack_from(data)
-    if version != ROW_FORMAT:
-        msg = f"row format {version} is not known to this program (it knows {ROW_FORMAT})"
-        raise ValueError(msg)
+    _check_format(data)
+    _, tier_length, z, newest, posts, transition, formula = _HEADER.unpack_from(data)
     end = _HEADER.size + tier_length
     tier = data[_HEADER.size : end].decode() if tier_length else None
     return RowHeader(z, newest, posts, transition, formula, tier)
@@ -155,11 +152,18 @@ def decode_header(data: bytes) -> RowHeader:
 
 def decode_row(data: bytes) -> UserRow:
     """The row. Raises ValueError for bytes of an unknown format or broken ones."""
-    if data[0] != ROW_FORMAT:
-        msg = f"row format {data[0]} is not known to this program (it knows {ROW_FORMAT})"
-        raise ValueError(msg)
+    _check_format(data)
     try:
         return _decode_body(memoryview(data)[_HEADER.size + data[1] :])
     except msgspec.MsgspecError as error:
         msg = f"a row cannot be read: {error}"
         raise ValueError(msg) from error
+
+
+def _check_format(data: bytes) -> None:
+    if len(data) < _HEADER.size:
+        msg = f"a row cannot be read: {len(data)} bytes are too few"
+        raise ValueError(msg)
+    if data[0] != ROW_FORMAT:
+        msg = f"row format {data[0]} is not known to this program (it knows {ROW_FORMAT})"
+        raise ValueError(msg)

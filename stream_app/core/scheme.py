@@ -1,4 +1,4 @@
-"""What a score means: preset, exponents, weights, half-life. Plain values, checked when they are made."""
+"""What a score means: preset, exponents, weights, half-life. Plain values, checked when made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ PRESETS: dict[str, dict[str, float]] = {
     "article": {"reach": 1.0, "text": 1.0},
 }
 
-#: Followers assumed of a user whose count nobody has reported: the median of the bundled stream's users.
+#: Followers assumed of a user whose count nobody has reported: the median of the bundled stream's
+#: users.
 NEUTRAL_REACH = 400
 
 
@@ -50,7 +51,7 @@ class Scheme:
     neutral_reach: int = NEUTRAL_REACH
 
     def __post_init__(self) -> None:
-        """Derive what the hot path reads; raises ValueError for a formula that does not decay as one."""
+        """Derive what the hot path reads. Raises ValueError for scores that would not decay."""
         counts = tuple(self.weights.get(name, 0.0) for name in COUNT_FIELDS)
         kinds = tuple(self.weights.get(name, 0.0) for name in KINDS)
         object.__setattr__(self, "count_weights", counts)

@@ -1,4 +1,4 @@
-"""How a user stands: the factors of the score, taken from a row, and the score they multiply up to."""
+"""How a user stands: the factors of the score, and the score they multiply up to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from stream_app.core.row import UserRow
 from stream_app.core.scheme import Scheme
 from stream_app.messages import EventUser, Factor
 
+#: Texts older than the newest post by some 830 half-lives say nothing: near underflow a mean is
+#: noise.
+_LEAST_WEIGHT = 1e-250
+
 
 class Standing(msgspec.Struct, array_like=True, frozen=True):
     """A user as rankings and events show her; decayed values are as of `as_of` (ms).
 
-    `z` is ln(score) moved to the Unix epoch: ln(score at t) = z - kappa t. It stays put while she is idle.
+    `z` is ln(score) moved to the Unix epoch: ln(score at t) = z - kappa t. It stays put while she
+    is idle.
     """
 
     key: str
@@ -95,8 +100,8 @@ def loose_sum(row: UserRow, scheme: Scheme) -> tuple[float, int]:
     """Decayed weight of the interactions that belong to no remembered post, and its time (ms)."""
     value, at = row.loose, row.loose_at
     for heard in row.heard:
-        if heard.waiting_for is not None:
-            weight = scheme.kind_weights[heard.kind]
+        weight = scheme.kind_weights[heard.kind]
+        if heard.waiting_for is not None and weight:
             value = combine(value, at, weight, heard.created_at, scheme.half_life_ms)
             at = max(at, heard.created_at)
     return value, at
@@ -119,7 +124,7 @@ def standing_of(row: UserRow, scheme: Scheme) -> Standing | None:
         text, text_known = row.logits_norms / row.posts, True
         reach = reach if known else 0.0
     else:
-        text_known = sums.originality_weight > 0
+        text_known = sums.originality_weight > _LEAST_WEIGHT
         text = sums.originality / sums.originality_weight if text_known else 1.0
     return Standing(
         key=row.key,

@@ -11,7 +11,7 @@ from stream_app.core.scheme import Scheme, Tier
 
 
 class TierLine(msgspec.Struct, array_like=True, frozen=True):
-    """A tier's entering and leaving value as logarithms at the Unix epoch; None while there is no line."""
+    """A tier's entering and leaving value as ln at the Unix epoch; None while there is no line."""
 
     name: str
     quantile: float
@@ -55,9 +55,9 @@ def _draw_tier(sketch: QuantileSketch, tier: Tier, scheme: Scheme) -> TierLine:
 def decide(z: float, *, counted: bool, level: int, lines: Sequence[TierLine]) -> int:
     """The level (0 none, 1 the lowest tier ..) of a user who is at `level` now.
 
-    She enters a tier at z >= its entering value and leaves it below its leaving value; while a tier has no
-    line she stays. One who is not counted in the population is in no tier. `level` -1 (a tier that is no
-    longer configured) decides afresh.
+    She enters a tier at z >= its entering value and leaves it below its leaving value; while a
+    tier has no line she stays. One who is not counted in the population is in no tier. `level` -1
+    (a tier that is no longer configured) decides afresh.
     """
     if not counted:
         return 0
@@ -74,7 +74,9 @@ def decide(z: float, *, counted: bool, level: int, lines: Sequence[TierLine]) ->
 
 def same_lines(a: Sequence[TierLine], b: Sequence[TierLine]) -> bool:
     """Whether two sets of lines decide alike."""
-    return [(t.name, t.enter_z, t.leave_z) for t in a] == [(t.name, t.enter_z, t.leave_z) for t in b]
+    return [(t.name, t.enter_z, t.leave_z) for t in a] == [
+        (t.name, t.enter_z, t.leave_z) for t in b
+    ]
 
 
 def percentile(sketch: QuantileSketch, z: float) -> float | None:

@@ -1,4 +1,4 @@
-"""A change of tier as an event: facts as of the transition, complete enough to be sent again word for word."""
+"""A change of tier as an event, with all its facts, so that it can be sent again word for word."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def transition_event(
 ) -> KolEvent:
     """The event of a user who moves from `from_tier` to `level` (0 none, 1 the lowest tier ..).
 
-    `emitted_at` is left empty: it is the only field that differs when the event is sent again. Values are
-    as of `occurred_at` (ms, event time); `percentile` is null for a user outside the population.
+    `emitted_at` is left empty: it is the only field that differs when the event is sent again.
+    Values are as of `occurred_at` (ms, event time); `percentile` is null for a user outside the
+    population.
     """
     tier = scheme.tiers[level - 1].name if level else None
     promoted = level > max(scheme.level_of(from_tier), 0)

@@ -92,9 +92,7 @@ class Answers:
         row = decode_row(data)
         return row, partition.is_eligible(row.posts, row.newest_post_at)
 
-    def members(
-        self, level: int, after: tuple[float, str] | None, limit: int
-    ) -> list[Standing]:
+    def members(self, level: int, after: tuple[float, str] | None, limit: int) -> list[Standing]:
         """This worker's users at a tier level or above, in ranking order, from behind `after`."""
         floor = (-after[0], after[1].encode()) if after is not None else None
         places = (
@@ -122,7 +120,7 @@ class Answers:
         metrics.users.set(sum(len(p.columns.keys) for p in self._partitions.values()))
         if board is not None:
             metrics.population.set(board.line.population)
-            metrics.version.set(board.line.version)
+            metrics.line_version.set(board.line.version)
         metrics.lag.clear()
         for number, partition in self._partitions.items():
             for topic in self._sources:

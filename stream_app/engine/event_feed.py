@@ -43,15 +43,15 @@ class EventFeed:
                 queue.put_nowait((event_id, record.value))
 
     async def read(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
-        """Events as (id, JSON): from now, or those kept behind an id; an unknown id resumes from the oldest."""
+        """Events as (id, JSON): from now, or from behind an id; an unknown id: from the oldest."""
         queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
         self._readers.add(queue)
         missed = self._behind(last_event_id) if last_event_id is not None else []
         try:
             for item in missed:
                 yield item
-            while (item := await queue.get()) is not None:
-                yield item
+            while (fresh := await queue.get()) is not None:
+                yield fresh
         finally:
             self._readers.discard(queue)
 

@@ -1,8 +1,8 @@
-"""The Faust app: settings that are safe, and the classes that repair what is not (docs/architecture.md)."""
+"""The Faust app: settings that are safe, and the classes that repair what is not."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.transport.utils import DefaultSchedulingStrategy
@@ -14,7 +14,8 @@ from stream_app.engine.topics import topic_names
 from stream_app.engine.user_table import UserTable
 from stream_app.settings import Settings
 
-#: Block caches and write buffers of all partitions together, in bytes. RocksDB's own default through
+#: Block caches and write buffers of all partitions together, in bytes. RocksDB's own default
+#: through
 #: Faust is 2 GiB of cache for each partition.
 _CACHE_BYTES = 256 * 1024 * 1024
 _WRITE_BUFFER_BYTES = 8 * 1024 * 1024
@@ -61,7 +62,8 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         consumer_auto_offset_reset="earliest",
         producer_linger=0.005,
         producer_max_batch_size=131_072,
-        # Rows hardly shrink (signatures are random bits) and compressing them costs a tenth of a core.
+        # Rows hardly shrink (signatures are random bits) and compressing them costs a tenth of a
+        # core.
         producer_compression_type=None,
         producer_request_timeout=120.0,
         producer_max_request_size=_MOST_REQUEST_BYTES,
@@ -89,7 +91,7 @@ def create_user_table(app: SafeApp, settings: Settings) -> UserTable:
         allow_empty=True,
         maxsize=131_072,
     )
-    table: UserTable = app.Table(
+    table = app.Table(
         "users",
         key_type=bytes,
         value_type=bytes,
@@ -104,4 +106,4 @@ def create_user_table(app: SafeApp, settings: Settings) -> UserTable:
             "max_open_files": 256,
         },
     )
-    return table
+    return cast(UserTable, table)

@@ -1,7 +1,7 @@
 """The internal topics' records: snapshots, lines, rankings, and the partition's reserved row.
 
-All are msgpack arrays behind one format byte; described in docs/messages.md. A format this program does not
-know is refused: guessing would draw a false line.
+All are msgpack arrays behind one format byte; described in docs/messages.md. A format this
+program does not know is refused: guessing would draw a false line.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class PartitionMeta(msgspec.Struct, array_like=True):
     epoch: int = 0
     #: settings that give the stored numbers their meaning
     fingerprint: dict[str, str] = {}
-    #: source topic -> its id at the broker; a topic made anew starts at offset 0, below the rows' offsets
+    #: source topic -> its id at the broker; a topic made anew starts at offset 0, below the rows'
+    #: offsets
     topic_ids: dict[str, str] = {}
     #: source topic -> last offset handled
     offsets: dict[str, int] = {}

@@ -1,9 +1,10 @@
-"""The leader: one worker, elected by owning the snapshots topic's only partition, draws the line for all.
+"""The leader: the owner of the snapshots topic's only partition draws the line for all.
 
-It reads the snapshots without a group, the whole compacted topic first, and draws no line before it has
-seen every partition: a line from half the partitions would be false. Partitions hold different users, so
-merging their histograms is exact. A version is the snapshots topic's next offset at the time of drawing:
-it never goes backwards, and two leaders for a moment say the same under the same version.
+It reads the snapshots without a group, the whole compacted topic first, and draws no line before
+it has seen every partition: a line from half the partitions would be false. Partitions hold
+different users, so merging their histograms is exact. A version is the snapshots topic's next
+offset at the time of drawing: it never goes backwards, and two leaders for a moment say the same
+under the same version.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Census:
         )
 
     def _expiry_mark(self) -> int | None:
-        """Least high mark among partitions with unread events, else the high mark; never backwards."""
+        """Least high mark of partitions with unread events, else the high mark; it only rises."""
         snapshots = self._snapshots.values()
         known = _latest(s.expiry_mark for s in snapshots)
         behind = [s.high_marks.get(topic) for s in snapshots for topic in s.unread]

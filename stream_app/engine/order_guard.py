@@ -1,10 +1,10 @@
 """Every record that is handed over is processed, once, in order; anything else stops the process.
 
-Row guards ("an offset at or below the row's is not applied again") are only sound when delivery has no
-holes: a skipped record would be acknowledged by the next one. Offsets cannot tell a hole that matters,
-since compaction, transactions and retention leave holes too. So each record is chained to the one fetched
-before it, at the place where the fetcher hands records over, and the chain is checked where the scoring
-agent takes them. A seek starts a new chain.
+Row guards ("an offset at or below the row's is not applied again") are only sound when delivery
+has no holes: a skipped record would be acknowledged by the next one. Offsets cannot tell a hole
+that matters, since compaction, transactions and retention leave holes too. So each record is
+chained to the one fetched before it, at the place where the fetcher hands records over, and the
+chain is checked where the scoring agent takes them. A seek starts a new chain.
 """
 
 from __future__ import annotations

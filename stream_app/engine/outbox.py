@@ -1,4 +1,4 @@
-"""What a batch sends: KOL events, dead letters, forwarded records. Each send is awaited before the ack."""
+"""What a batch sends: KOL events, dead letters, forwarded records; all awaited before the ack."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import msgspec
 from aiokafka.errors import MessageSizeTooLargeError
 
 from stream_app.engine.intake import FORWARDED, ORIGIN, Misplaced, Rejected
+from stream_app.engine.metrics import Metrics
 from stream_app.engine.topics import TopicNames
 from stream_app.messages import KolEvent, encode_event, event_headers, rfc3339
-from stream_app.engine.metrics import Metrics
 
 
 def now_ms() -> int:
@@ -32,7 +32,7 @@ class Outbox:
         self._pending: list[Awaitable[Any]] = []
 
     async def settle(self) -> None:
-        """Wait until the broker has confirmed everything sent so far. Raises what it answers instead."""
+        """Wait until the broker has confirmed what was sent. Raises what it answers instead."""
         pending, self._pending = self._pending, []
         if pending:
             await asyncio.gather(*pending)
@@ -47,14 +47,13 @@ class Outbox:
             partition=partition,
             headers=event_headers(stamped, self._app_id),
         )
-        self._metrics.transition(event.kind, event.tier or event.from_tier or "")
+        tier = event.tier if event.kind == "promoted" else event.from_tier
+        self._metrics.transition(event.kind, tier or "")
 
     async def dead_letter(self, message: Any, verdict: Rejected) -> None:
         """Put a bad record aside: key and bytes untouched, the reason in headers."""
         headers = [
-            (name, value)
-            for name, value in _pairs(message.headers)
-            if not name.startswith("dlq-")
+            (name, value) for name, value in _pairs(message.headers) if not name.startswith("dlq-")
         ]
         headers += [
             ("dlq-reason", verdict.reason.encode()),
@@ -70,7 +69,7 @@ class Outbox:
             # Nothing would ever let this record through; its place is named instead of its bytes.
             headers.append(("dlq-truncated", b"%d" % len(message.value or b"")))
             await self._send(self._topics.dead_letters, message.key, None, headers=headers)
-        self._metrics.dead_letter(verdict.reason)
+        self._metrics.dead_letters.labels(reason=verdict.reason).inc()
 
     async def forward(self, message: Any, verdict: Misplaced) -> None:
         """Send a valid record on to its user's partition, once, with its timestamp."""
@@ -89,7 +88,7 @@ class Outbox:
             timestamp_ms=round(message.timestamp * 1000),
             headers=headers,
         )
-        self._metrics.forwarded()
+        self._metrics.forwarded.inc()
 
     async def _send(
         self,

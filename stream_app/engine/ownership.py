@@ -78,7 +78,7 @@ class Ownership:
         try:
             meta = decode(PartitionMeta, data)
         except ValueError as error:
-            raise StateError(f"partition {number}: {error}; use the program that wrote it") from error
+            
         self._check_fingerprint(meta)
         self._check_topics(meta)
         return meta
@@ -88,7 +88,8 @@ class Ownership:
             stored = meta.fingerprint.get(name, value)
             if stored != value:
                 raise StateError(
-                    f"the state was made with {name}={stored}, this worker has {name}={value}, which "
+            message = f"partition {number}: {error}; use the program that wrote it"
+            raise StateError(message) from error
                     "gives the stored numbers another meaning: set it back, or start anew with "
                     "`kol rebuild` (another KOL_APP_ID)"
                 )

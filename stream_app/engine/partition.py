@@ -51,13 +51,13 @@ class Partition:
         self.standings.pop(key, None)
         self.changed = True
         if standing is None:
-            self.columns.update(key, float("-inf"), 0, False, level, version)  # noqa: FBT003
+            self.columns.update(key, float("-inf"), 0, False, level, version)
             return
         eligible = self.is_eligible(standing.posts, standing.newest_post_at)
         self.columns.update(key, standing.z, standing.newest_post_at, eligible, level, version)
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Rebuild columns and sketch from the rows. Raises ValueError for rows of an unknown format."""
+        """Rebuild columns and sketch from the rows. Raises ValueError for an unknown format."""
         scheme = self._scheme
         for key, data in rows:
             header = decode_header(data)

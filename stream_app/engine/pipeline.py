@@ -1,9 +1,10 @@
-"""The scoring agent's inside: gather a batch, encode its texts while the one before is applied, apply, ack.
+"""The scoring agent's inside: gather, encode while the batch before is applied, apply, ack.
 
-Two loops share the work. The collector takes records as they come, N of them or as many as arrive within
-T, decodes them and hands their new texts to the encoder's thread. The applier, the only one that changes
-state, applies batches in order, lets lines pass between them (a line does not queue behind texts that are
-being encoded), and publishes snapshots. Acknowledgements are given in arrival order.
+Two loops share the work. The collector takes records as they come, N of them or as many as arrive
+within T, decodes them and hands their new texts to the encoder's thread. The applier, the only
+one that changes state, applies batches in order, lets lines pass between them (a line does not
+queue behind texts that are being encoded), and publishes snapshots. Acknowledgements are given in
+arrival order.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +24,13 @@ from stream_app.core.scheme import Scheme
 from stream_app.encoder.base import Encoder
 from stream_app.engine.intake import Accepted, Intake
 from stream_app.engine.internal_records import LineRecord, decode
+from stream_app.engine.metrics import Metrics
 from stream_app.engine.order_guard import OrderGuard
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer, Verdict
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.messages import TextFeatures
-from stream_app.engine.metrics import Metrics
 
 #: Batches whose texts are being encoded or wait to be applied.
 _AHEAD = 2
@@ -177,10 +179,8 @@ class Pipeline:
         """Apply batches, lines and snapshots in turn, for ever; the only writer of state."""
         while True:
             timeout = self._snapshots.seconds_to_next()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
-            except TimeoutError:
-                pass
             self._wake.clear()
             await self._apply_lines()
             while self._prepared and self._prepared[0].features.done():
@@ -196,7 +196,7 @@ class Pipeline:
         await self._scorer.apply(batch.items, batch.features.result())
         for event in batch.events:
             await self._stream.ack(event)
-        self._metrics.applied(len(batch.events), time.perf_counter() - started)
+        self._metrics.applied(time.perf_counter() - started)
 
     async def _apply_lines(self) -> None:
         """Apply the newest line of each partition; of older ones only repeat what may be unsent."""

@@ -1,14 +1,16 @@
 """Table recovery that seeks before it resumes.
 
-Stock `Recovery.on_recovery_completed` resumes the stream partitions while the flow is already active (it was
-resumed to read the changelog), and seeks afterwards. Events fetched in between are wiped from the agents'
-queues, their redelivery is dropped as already read, and the hole is committed: an ordinary rebalance loses
-events. Here the order is: callbacks, seek, clear and resume the flow control, resume the partitions.
+Stock `Recovery.on_recovery_completed` resumes the stream partitions while the flow is already
+active (it was resumed to read the changelog), and seeks afterwards. Events fetched in between are
+wiped from the agents' queues, their redelivery is dropped as already read, and the hole is
+committed: an ordinary rebalance loses events. Here the order is: callbacks, seek, clear and
+resume the flow control, resume the partitions.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -18,7 +20,7 @@ class SafeRecovery(Recovery):
     """Recovery without the window in which events are lost."""
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Finish a recovery; an error of a recovery callback stops the process instead of vanishing."""
+        """Finish a recovery; an error of a callback stops the process instead of vanishing."""
         app, consumer = self.app, self.app.consumer
         self.log.info("Restore complete!")
         await app.on_rebalance_complete.send()
@@ -42,14 +44,13 @@ class SafeRecovery(Recovery):
         streams = {tp for tp in assignment if not self._is_changelog_tp(tp)}
         if assignment:
             self.log.info("Seek stream partitions to committed offsets.")
-            await self._wait(
-                consumer.perform_seek(), timeout=app.conf.broker_request_timeout
-            )
+            await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
         self.completed.set()
         app.flow_control.resume()
         consumer.resume_partitions(streams)
         consumer.resume_flow()
-        await app._fetcher.maybe_start()  # noqa: SLF001
+        fetcher: Any = app
+        await fetcher._fetcher.maybe_start()  # noqa: SLF001
         self.tables.on_actives_ready()
         if not app.assignor.assigned_standbys():
             self.tables.on_standbys_ready()
@@ -64,7 +65,5 @@ class SafeTableManager(TableManager):
     def recovery(self) -> SafeRecovery:
         """The recovery service, made on first use."""
         if self._recovery is None:
-            self._recovery = SafeRecovery(
-                self.app, self, beacon=self.beacon, loop=self.loop
-            )
-        return self._recovery
+            self._recovery = SafeRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return cast(SafeRecovery, self._recovery)

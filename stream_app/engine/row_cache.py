@@ -1,7 +1,7 @@
 """Rows as objects: decoded once, kept while they are in use, never ahead of what was written.
 
-Folding changes a row in place before it is written; a batch whose write fails ends the process, so what is
-kept here is either written or about to be.
+Folding changes a row in place before it is written; a batch whose write fails ends the process,
+so what is kept here is either written or about to be.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections import OrderedDict
 from stream_app.core.row import UserRow, decode_row
 from stream_app.engine.user_table import UserTable
 
-#: Rows kept; a row of an average user takes 2 to 4 kB as objects, one with a full memory ten times that.
+#: Rows kept; a row of an average user takes 2 to 4 kB as objects, one with a full memory ten
+#: times that.
 MOST_ROWS = 20_000
 
 

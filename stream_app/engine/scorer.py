@@ -6,8 +6,9 @@
 4. let columns and sketches follow;
 5. send the KOL events and wait for them (dead letters and forwarded records were sent meanwhile).
 
-Only then may the batch be acknowledged. A crash in between leaves events that are seen again: the row's
-offsets say that they were absorbed, and the transition kept in the row is sent again with the same id.
+Only then may the batch be acknowledged. A crash in between leaves events that are seen again: the
+row's offsets say that they were absorbed, and the transition kept in the row is sent again with
+the same id.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from stream_app.core.tiers import Line, TierLine, decide, percentile
 from stream_app.core.transitions import transition_event
 from stream_app.engine.intake import Accepted, Misplaced, Rejected
 from stream_app.engine.internal_records import encode
+from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.user_table import UserTable, Write, meta_key
 from stream_app.errors import OrderError
 from stream_app.messages import Cause, KolEvent, TextFeatures, decode_event, encode_event
-from stream_app.engine.metrics import Metrics
 
 Verdict = Accepted | Rejected | Misplaced
 
@@ -108,7 +109,7 @@ class Scorer:
                 await self._outbox.forward(message, verdict)
             partition.meta.offsets[message.topic] = message.offset
         for topic, count in Counter(message.topic for message, _ in items).items():
-            self._metrics.events(topic, count)
+            self._metrics.events.labels(topic=topic).inc(count)
         for touched in batch.touched.values():
             self._decide(batch, touched)
         await self._commit(batch)
@@ -122,7 +123,7 @@ class Scorer:
         features: Mapping[str, TextFeatures],
     ) -> None:
         if verdict.clamped:
-            self._metrics.clamped()
+            self._metrics.clamped_times.inc()
         else:
             marks = partition.meta.high_marks
             marks[message.topic] = max(verdict.event_time, marks.get(message.topic, 0))
@@ -135,7 +136,7 @@ class Scorer:
             self._repeat(batch, partition, row, message)
             return
         if self._is_forwarded_again(partition, verdict):
-            self._metrics.duplicate()
+            self._metrics.duplicates.inc()
             return
         row.offsets[message.topic] = message.offset
         if post is not None:
@@ -150,7 +151,7 @@ class Scorer:
             outcome = fold_interaction(row, interaction, self._scheme)
             kind, post_id = "interaction", interaction.target_post_id
         if outcome is Outcome.FORGOTTEN:
-            self._metrics.forgotten()
+            self._metrics.forgotten_observations.inc()
         if outcome is not Outcome.STALE or touched.cause is None:
             touched.cause = Cause(
                 type=kind,  # type: ignore[arg-type]
@@ -172,8 +173,8 @@ class Scorer:
         return touched
 
     def _repeat(self, batch: Batch, partition: Partition, row: UserRow, message: Any) -> None:
-        """An event that the row has absorbed: send its KOL event again, for it may not have got out."""
-        self._metrics.duplicate()
+        """An event the row has absorbed: send its KOL event again, for it may not have got out."""
+        self._metrics.duplicates.inc()
         last = row.transition
         if last is not None and (last.topic, last.position) == (message.topic, message.offset):
             batch.events.append((partition.number, decode_event(last.event)))
@@ -280,9 +281,11 @@ class Scorer:
         batch.events.append((touched.partition.number, event))
 
     def _lines(self, line: Line) -> list[TierLine]:
-        """The record's lines in the order of the configured tiers; none for a tier it does not know."""
+        """The record's lines in the order of the configured tiers."""
         bounds = {bound.name: bound for bound in line.tiers}
-        return [bounds.get(tier.name, TierLine(tier.name, tier.quantile)) for tier in self._scheme.tiers]
+        return [
+            bounds.get(tier.name, TierLine(tier.name, tier.quantile)) for tier in self._scheme.tiers
+        ]
 
     def _percentile(self, z: float) -> float | None:
         if self._sketch is not None:
@@ -316,9 +319,7 @@ class Scorer:
         for touched in changed:
             transition = touched.row.transition
             version = transition.position if transition and not transition.topic else 0
-            touched.partition.update(
-                touched.key, touched.standing, touched.level, version=version
-            )
+            touched.partition.update(touched.key, touched.standing, touched.level, version=version)
         for number, partition in batch.partitions.items():
             partition.changed = True
             partition.changelog_offset = self._table.changelog_offset(number)
@@ -331,7 +332,7 @@ class Scorer:
             return self._partitions[number]
         except KeyError:
             raise OrderError(
-                f"a record of partition {number} arrived, which this worker does not own; restart it"
+                f"a record of partition {number} arrived, not owned by this worker; restart it"
             ) from None
 
 

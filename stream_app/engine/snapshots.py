@@ -88,9 +88,7 @@ class SnapshotPublisher:
             return
         self._sent[partition.number] = value
         key = record_key(self._app_id, str(partition.number))
-        self._pending.append(
-            await self._app.producer.send(self._topic, key, value, 0, None, None)
-        )
+        self._pending.append(await self._app.producer.send(self._topic, key, value, 0, None, None))
 
     def forget(self, number: int) -> None:
         """The partition has a new epoch: its next snapshot is sent whatever the last one said."""

@@ -36,4 +36,6 @@ def check_faust(app: SafeApp, table: Any) -> None:
         and app._new_transport().Consumer is SafeConsumer  # noqa: SLF001
     )
     if not repaired:
-        raise UsageError("the Faust app runs without the engine's repairs; build it with create_app")
+        raise UsageError(
+            "the Faust app runs without the engine's repairs; build it with create_app"
+        )

@@ -16,7 +16,9 @@ _FETCH_WAIT_MS = 200
 class Tail:
     """Follows all partitions of one topic, from the beginning or from the last so many records."""
 
-    def __init__(self, broker: str, topic: str, partitions: int, *, last: int | None = None) -> None:
+    def __init__(
+        self, broker: str, topic: str, partitions: int, *, last: int | None = None
+    ) -> None:
         self._broker = broker
         self._tps = [TopicPartition(topic, number) for number in range(partitions)]
         self._last = last

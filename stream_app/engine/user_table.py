@@ -1,10 +1,11 @@
 """The table of user rows: Faust's table, changelog and RocksDB store, written a batch at a time.
 
-Stock `table[key] = value` takes the partition from the event being processed (an ambient variable), writes
-the store before the changelog knows of it, and drops the changelog's answer. Here a write names its
-partition, goes to the changelog first, and reaches the store, with the changelog's offset and in one atomic
-RocksDB batch, only when the broker has confirmed it. So the local state never runs ahead of the changelog,
-and what is read back after any crash is what the changelog says.
+Stock `table[key] = value` takes the partition from the event being processed (an ambient
+variable), writes the store before the changelog knows of it, and drops the changelog's answer.
+Here a write names its partition, goes to the changelog first, and reaches the store, with the
+changelog's offset and in one atomic RocksDB batch, only when the broker has confirmed it. So the
+local state never runs ahead of the changelog, and what is read back after any crash is what the
+changelog says.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import faust
 import rocksdict
 from aiokafka.errors import MessageSizeTooLargeError
+from faust.stores.rocksdb import Store
 from faust.types import TP
 
 #: Keys of reserved rows begin with NUL, which no user key does.
@@ -36,7 +38,7 @@ class Write(NamedTuple):
     value: bytes
 
 
-class UserTable(faust.Table):
+class UserTable(faust.Table[bytes, bytes]):
     """Rows by (partition, key); raw bytes on both sides."""
 
     def read(self, partition: int, key: bytes) -> bytes | None:
@@ -46,14 +48,16 @@ class UserTable(faust.Table):
 
     def rows(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """All (key, bytes) of users in a partition, reserved rows left out."""
-        for key, value in self.data._visible_items(self._database(partition)):  # noqa: SLF001
+        store: Any = self.data
+        for key, value in store._visible_items(self._database(partition)):  # noqa: SLF001
             if not key.startswith(RESERVED):
                 yield key, value
 
     async def write(self, writes: list[Write]) -> None:
         """Write rows durably: changelog, confirmed, then the store. Raises what the broker answers.
 
-        Order within a partition is kept, so a reserved row written last vouches for those before it.
+        Order within a partition is kept, so a reserved row written last vouches for those before
+        it.
         """
         groups: dict[int, list[Write]] = {}
         for write in writes:
@@ -65,7 +69,7 @@ class UserTable(faust.Table):
             batch = rocksdict.WriteBatch(raw_mode=True)
             for _, key, value in group:
                 batch.put(key, value)
-            batch.put(self.data.offset_key, b"%d" % offset)
+            batch.put(Store.offset_key, b"%d" % offset)
             self._database(partition).write(batch)
 
     async def _send(self, partition: int, writes: list[Write]) -> int:
@@ -73,7 +77,8 @@ class UserTable(faust.Table):
 
         A future for each row, as `send` gives, costs more than all the rest of a write.
         """
-        producer = self.app.producer._ensure_producer()  # noqa: SLF001
+        faust_producer: Any = self.app.producer
+        producer = faust_producer._ensure_producer()  # noqa: SLF001
         topic, now = self.changelog_topic_name, time.time_ns() // 1_000_000
         batch, count, sent = producer.create_batch(), 0, []
         for _, key, value in writes:
@@ -94,5 +99,5 @@ class UserTable(faust.Table):
         return offset
 
     def _database(self, partition: int) -> Any:
-        return self.data._db_for_partition(partition)  # noqa: SLF001
-
+        store: Any = self.data
+        return store._db_for_partition(partition)  # noqa: SLF001

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from stream_app.web.metrics import Metrics
+from stream_app.engine.metrics import Metrics
 
 DOCS = Path(__file__).parents[3] / "docs" / "api.md"
 
