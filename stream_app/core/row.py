@@ -76,7 +76,7 @@ class Transition(msgspec.Struct, array_like=True):
 
 
 class UserRow(msgspec.Struct, array_like=True):
-    """An interaction whose id is remembered; it may wait for a post that was not seen yet."""
+    """All that is kept of one user; `core.aggregate` folds events into it in place."""
 
     platform: str
     user_id: str

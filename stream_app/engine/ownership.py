@@ -78,7 +78,8 @@ class Ownership:
         try:
             meta = decode(PartitionMeta, data)
         except ValueError as error:
-            
+            message = f"partition {number}: {error}; use the program that wrote it"
+            raise StateError(message) from error
         self._check_fingerprint(meta)
         self._check_topics(meta)
         return meta
@@ -88,10 +89,9 @@ class Ownership:
             stored = meta.fingerprint.get(name, value)
             if stored != value:
                 raise StateError(
-            message = f"partition {number}: {error}; use the program that wrote it"
-            raise StateError(message) from error
-                    "gives the stored numbers another meaning: set it back, or start anew with "
-                    "`kol rebuild` (another KOL_APP_ID)"
+                    f"the state was made with {name}={stored}, this worker has {name}={value}, "
+                    "which gives the stored numbers another meaning: set it back, or start anew "
+                    "with `kol rebuild` (another KOL_APP_ID)"
                 )
         meta.fingerprint = self._fingerprint
 
