@@ -171,40 +171,42 @@ def attention_at(standing: Standing, at_ms: int, scheme: Scheme) -> float:
 
 def explain(standing: Standing, at_ms: int, scheme: Scheme) -> list[Factor]:
     """The factors at a time; contributions add up to ln(score), null where the score is 0."""
+    logs = _article_logs(standing) if scheme.is_article else _logs(standing, at_ms, scheme)
+    is_zero = scheme.score_at(standing.z, at_ms) == 0.0
     exponents = scheme.exponents
-    if scheme.is_article:
-        dead = standing.z == -math.inf
-        pairs = [
-            ("reach", standing.reach, standing.reach_known),
-            ("text", standing.text, standing.text_known),
-        ]
-        return [
-            Factor(
-                name=name,
-                value=value,
-                exponent=1.0,
-                contribution=None if dead else math.log(value),
-                known=known,
-            )
-            for name, value, known in pairs
-        ]
-    attention = attention_at(standing, at_ms, scheme)
-    attention_log = math.log(standing.attention) - LN2 * (
-        (at_ms - standing.as_of) / scheme.half_life_ms
-    )
-    logs = [
-        ("reach", 1.0 + standing.reach, math.log1p(standing.reach), standing.reach_known),
-        ("attention", attention, attention_log, True),
-        ("resonance", standing.resonance, standing.log_engagement, True),
-        ("text", standing.text, math.log(standing.text), standing.text_known),
-    ]
     return [
         Factor(
             name=name,
             value=value,
             exponent=exponents[name],
-            contribution=exponents[name] * log,
+            contribution=None if is_zero else exponents[name] * log,
             known=known,
         )
         for name, value, log, known in logs
+    ]
+
+
+#: name, value, ln(value), whether it is known rather than assumed
+_Log = tuple[str, float, float, bool]
+
+
+def _logs(standing: Standing, at_ms: int, scheme: Scheme) -> list[_Log]:
+    attention = attention_at(standing, at_ms, scheme)
+    half_lives = (at_ms - standing.as_of) / scheme.half_life_ms
+    attention_log = math.log(standing.attention) - LN2 * half_lives
+    return [
+        ("reach", 1.0 + standing.reach, math.log1p(standing.reach), standing.reach_known),
+        ("attention", attention, attention_log, True),
+        ("resonance", standing.resonance, standing.log_engagement, True),
+        ("text", standing.text, math.log(standing.text), standing.text_known),
+    ]
+
+
+def _article_logs(standing: Standing) -> list[_Log]:
+    return [
+        (name, value, math.log(value) if value > 0 else -math.inf, known)
+        for name, value, known in (
+            ("reach", standing.reach, standing.reach_known),
+            ("text", standing.text, standing.text_known),
+        )
     ]

@@ -27,7 +27,8 @@ def transition_event(
     """
     tier = scheme.tiers[level - 1].name if level else None
     promoted = level > max(scheme.level_of(from_tier), 0)
-    bound = _line_of(line, tier if promoted else from_tier)
+    crossed = tier if promoted else from_tier
+    bound = _line_of(line, crossed)
     threshold_z = None
     if bound is not None:
         threshold_z = bound.enter_z if promoted else bound.leave_z
@@ -39,7 +40,7 @@ def transition_event(
         user=standing.user(),
         score=scheme.score_at(standing.z, occurred_at),
         threshold=None if threshold_z is None else scheme.score_at(threshold_z, occurred_at),
-        quantile=bound.quantile if bound is not None else None,
+        quantile=bound.quantile if bound is not None else _configured_quantile(crossed, scheme),
         population=line.population,
         percentile=percentile,
         factors=explain(standing, occurred_at, scheme),
@@ -51,3 +52,8 @@ def transition_event(
 
 def _line_of(line: Line, tier: str | None) -> TierLine | None:
     return next((bound for bound in line.tiers if bound.name == tier), None)
+
+
+def _configured_quantile(tier: str | None, scheme: Scheme) -> float | None:
+    """Of a tier that the line does not know yet; None for one that is no longer configured."""
+    return next((known.quantile for known in scheme.tiers if known.name == tier), None)
