@@ -10,11 +10,11 @@ import asyncio
 import sys
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from faust.tables.recovery import Recovery
 
 from stream_app import app as composition
 from stream_app.engine import faust_app
-from stream_app.engine.consumer import SafeProducer
 from stream_app.engine.faust_app import SafeApp
 from stream_app.engine.recovery import SafeRecovery
 from stream_app.errors import KolError
@@ -26,7 +26,7 @@ HEARTBEATS = 6
 CHANGELOG = "-users-changelog"
 
 
-class ChangelogRefused(Exception):
+class ChangelogRefusedError(Exception):
     """Stands for a broker that does not take the changelog any more."""
 
 
@@ -49,29 +49,29 @@ def recover_like_stock_faust() -> None:
     SafeRecovery.on_recovery_completed = Recovery.on_recovery_completed  # type: ignore[method-assign]
 
 
-def refuse_changelog_after(rows: int) -> None:
-    """The broker takes the first so many rows; the answer to every later one is an error."""
-    send = SafeProducer.send
-    left = rows
+def refuse_changelog_after(requests: int) -> None:
+    """The broker takes the first so many record batches; the answer to later ones is an error."""
+    send_batch = AIOKafkaProducer.send_batch
+    left = requests
 
-    async def send_or_refuse(producer: SafeProducer, topic: str, *rest: Any, **named: Any) -> Any:
+    async def send_or_refuse(producer: Any, batch: Any, topic: str, *, partition: int) -> Any:
         nonlocal left
         if topic.endswith(CHANGELOG):
             left -= 1
             if left < 0:
                 answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-                answer.set_exception(ChangelogRefused("the changelog takes no more"))
+                answer.set_exception(ChangelogRefusedError("the changelog takes no more"))
                 return answer
-        return await send(producer, topic, *rest, **named)
+        return await send_batch(producer, batch, topic, partition=partition)
 
-    SafeProducer.send = send_or_refuse  # type: ignore[method-assign, assignment]
+    AIOKafkaProducer.send_batch = send_or_refuse
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--session-timeout", type=float, default=3.0, help="seconds")
     parser.add_argument("--stock-recovery", action="store_true")
-    parser.add_argument("--refuse-changelog-after", type=int, metavar="ROWS")
+    parser.add_argument("--refuse-changelog-after", type=int, metavar="REQUESTS")
     options = parser.parse_args()
     shorten_sessions(options.session_timeout)
     if options.stock_recovery:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from stream_app.engine.topics import TopicNames, create_topics, topic_names
 from stream_app.settings import Settings, load_settings
@@ -158,13 +159,20 @@ class Worker:
 
     def counter(self, name: str, **labels: str) -> float:
         """A metric of this life summed over the labels not given; 0 where there is none yet."""
-        body = self.get("/metrics")[1].decode()
         return sum(
             sample.value
-            for family in text_string_to_metric_families(body)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
+            for sample in self._samples(name)
+            if labels.items() <= sample.labels.items()
         )
+
+    def owned(self) -> set[str]:
+        """The numbers of the partitions that it owns."""
+        return {sample.labels["partition"] for sample in self._samples("kol_lag")}
+
+    def _samples(self, name: str) -> list[Sample]:
+        body = self.get("/metrics")[1].decode()
+        families = text_string_to_metric_families(body)
+        return [sample for family in families for sample in family.samples if sample.name == name]
 
 
 class Workers:
@@ -268,7 +276,17 @@ def _get(connection: HTTPConnection, path: str) -> tuple[int, bytes]:
     return response.status, response.read()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """As `wait_for`, but looking so often that a moment can be hit."""
-    while not condition():
-        sleep(0.002)
+def wait_until_handled(worker: Worker, records: int) -> None:
+    """Returns at the moment when it has handled so many records in this life, or soon after."""
+    deadline = monotonic() + READY_TIMEOUT_S
+    while not _has_handled(worker, records):
+        assert monotonic() < deadline, worker.log()
+        assert not worker.has_ended, worker.log()
+        sleep(0.002)  # so little that any moment can be hit
+
+
+def _has_handled(worker: Worker, records: int) -> bool:
+    try:
+        return worker.counter("kol_events_total") >= records
+    except OSError:
+        return False  # its web server does not listen yet

@@ -1,0 +1,33 @@
+"""A worker that is told to stop stops in order, however busy it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.kafka.feeding import send
+from tests.kafka.reckoning import SEEN_AGAIN, reckon
+from tests.kafka.workers import Workers, wait_until_handled
+from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
+
+SEED = 77
+
+
+def test_a_worker_told_to_stop_under_load_ends_in_order_and_goes_on_where_it_was(
+    workers: Callable[..., Workers],
+) -> None:
+    generator = Generator(SEED, events=10_000)
+    system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
+    worker = system.start("only")
+    send(system, generator.events)
+    wait_until_handled(worker, 1_000)
+
+    assert worker.terminate() == 0
+
+    worker.start()
+    assert worker.counter("kol_events_total") < len(generator.events), "it was not under load"
+    reckon(system, worker, generator.truth())
+    assert worker.counter(SEEN_AGAIN) == 0, "an orderly end commits all that was handled"
+
+
+def test_an_idle_worker_that_is_told_to_stop_ends_at_once(workers: Callable[..., Workers]) -> None:
+    assert workers().start("only").terminate() == 0
