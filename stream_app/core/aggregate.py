@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
@@ -22,9 +23,13 @@ from stream_app.messages import COUNT_FIELDS, KINDS, Interaction, Post, TextFeat
 from stream_app.messages.fields import MAX_COUNT
 
 KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
-#: Where an interaction's kind stands among a post's counts; kinds without a count keep their own
-#: weight.
-COUNT_INDEX = {name: index for index, name in enumerate(COUNT_FIELDS)}
+
+#: Posts whose address is kept: as many as the web shows (docs/api.md).
+MOST_URLS = 10
+#: Bytes of remembered ids, of posts and of interactions each, so that a row stays below 1 MiB
+#: however long ids and memories are. The default memories never meet it: 64 x 2 x 512 code points.
+MOST_ID_BYTES = 256 * 1024
+_LONGEST_ID_BYTES = 4 * 512
 
 
 class Outcome(Enum):
@@ -71,7 +76,7 @@ def fold_post(row: UserRow, post: Post, features: TextFeatures | None, scheme: S
     _judge_person(row, post)
     known = _find(row, post.id)
     if known is not None:
-        return _observe(known, post, scheme)
+        return _observe(row, known, post, scheme)
     if _is_forgotten(row, post, scheme):
         return Outcome.FORGOTTEN
     if features is None:
@@ -99,7 +104,7 @@ def fold_interaction(row: UserRow, interaction: Interaction, scheme: Scheme) -> 
             _attach(post, kind)
             weigh(post, scheme)
     row.heard.append(heard)
-    while len(row.heard) > scheme.interaction_memory:
+    while len(row.heard) > scheme.interaction_memory or _are_too_long(row.heard):
         oldest = row.heard.pop(0)
         if oldest.waiting_for is not None:
             _add_loose(row, oldest, scheme)
@@ -116,7 +121,7 @@ def _find(row: UserRow, post_id: str) -> RememberedPost | None:
 
 def _is_forgotten(row: UserRow, post: Post, scheme: Scheme) -> bool:
     remembered = row.remembered
-    if len(remembered) < scheme.post_memory:
+    if len(remembered) < scheme.post_memory and not row.settled.weight:
         return False
     # By the order in which posts are let go, so that of several posts of one moment each counts
     # once.
@@ -134,7 +139,7 @@ def _judge_person(row: UserRow, post: Post) -> None:
         row.named_at = post.observed_at
 
 
-def _observe(known: RememberedPost, post: Post, scheme: Scheme) -> Outcome:
+def _observe(row: UserRow, known: RememberedPost, post: Post, scheme: Scheme) -> Outcome:
     if post.observed_at <= known.observed_at:
         return Outcome.STALE
     known.observed_at = post.observed_at
@@ -142,9 +147,10 @@ def _observe(known: RememberedPost, post: Post, scheme: Scheme) -> Outcome:
         count = getattr(post, name + "_count")
         if count is not None:
             known.counts[index] = count
+    weigh(known, scheme)
     if known.url is None:
         known.url = post.url
-    weigh(known, scheme)
+        _drop_old_urls(row.remembered)
     return Outcome.OBSERVED
 
 
@@ -169,7 +175,8 @@ def _remember(row: UserRow, post: Post, features: TextFeatures, scheme: Scheme) 
     place = bisect(row.remembered, _order(entry), key=_order)
     row.remembered.insert(place, entry)
     _compare(row.remembered, entry, place)
-    while len(row.remembered) > scheme.post_memory:
+    _drop_old_urls(row.remembered)
+    while len(row.remembered) > scheme.post_memory or _are_too_long(row.remembered):
         _settle(row, row.remembered.pop(0), scheme)
 
 
@@ -189,6 +196,23 @@ def _compare(remembered: list[RememberedPost], entry: RememberedPost, place: int
             distance = nearest_distances(entry.signature, [post.signature])[0]
             if post.nearest < 0 or distance < post.nearest:
                 post.nearest = distance
+
+
+def _drop_old_urls(remembered: list[RememberedPost]) -> None:
+    for post in remembered[:-MOST_URLS]:
+        post.url = None
+
+
+def _are_too_long(entries: Sequence[RememberedPost | HeardInteraction]) -> bool:
+    """Whether these ids are more than a row can keep; at least one is always kept."""
+    if 2 * _LONGEST_ID_BYTES * len(entries) <= MOST_ID_BYTES:
+        return False
+    return sum(map(_id_bytes, entries)) > MOST_ID_BYTES
+
+
+def _id_bytes(entry: RememberedPost | HeardInteraction) -> int:
+    waiting_for = getattr(entry, "waiting_for", None) or ""
+    return len(entry.id.encode()) + len(waiting_for.encode())
 
 
 def _attach(post: RememberedPost, kind: int) -> None:

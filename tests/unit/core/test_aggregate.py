@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_app.core.aggregate import Outcome, copy_row, fold_post, needs_features, new_row
-from stream_app.core.row import UserRow, decode_row, encode_row
+from stream_app.core.row import Transition, UserRow, decode_row, encode_row
 from stream_app.core.standing import standing_of
 from stream_app.messages import Post, TextFeatures
 from stream_app.messages.fields import MAX_COUNT
@@ -124,6 +124,59 @@ def test_settled_counts_stop_at_the_largest_count_there_is() -> None:
     row = row_after(events, make_scheme(post_memory=1))
     assert row.settled_counts == [MAX_COUNT, 0, 0, 0, 0, 0 + 1 + 2 + 3 + 4]
     assert decode_row(encode_row(row, 1.0, 2)) == row
+
+
+def test_a_post_let_go_for_the_length_of_its_id_counts_once_too() -> None:
+    ids = [f"{number:03d}" + "好" * 509 for number in range(200)]
+    events = [post(id=name, created_at=NOON + i) for i, name in enumerate(ids)]
+    scheme = make_scheme(post_memory=1024)
+    row = row_after([*events, *events], scheme)
+    assert row.posts == 200
+    assert 100 < len(row.remembered) < 200
+    assert attention(*events, post_memory=1024) == pytest.approx(200, rel=1e-6)
+
+
+def test_addresses_are_kept_of_the_newest_ten_posts() -> None:
+    events = [post(id=f"{i:02d}", created_at=NOON + i, url=f"u{i}") for i in range(12)]
+    late = post(id="late", created_at=NOON - 1, url="late")
+    again = post(id="00", created_at=NOON, observed_at=NOON + 99, url="again")
+    row = row_after([*events, late, again], SCHEME)
+    kept = [entry.url for entry in row.remembered]
+    assert kept == [None] * 3 + [f"u{i}" for i in range(2, 12)]
+
+
+@pytest.mark.parametrize("memory", [64, 1024])
+def test_the_longest_row_there_can_be_stays_far_below_a_mebibyte(memory: int) -> None:
+    """A row that the changelog refuses would stop the worker for ever."""
+    scheme = make_scheme(post_memory=memory, interaction_memory=memory)
+    longest = "\U0001f600" * 512
+    label = "\U0001f600" * 2048
+    events: list[Event] = []
+    for number in range(memory + 1):
+        name = f"{number:04d}" + longest[4:]
+        events.append(
+            make_interaction(
+                id=name, target_user_id="\U0001f600" * 256, target_post_id=longest, actor_id="x"
+            )
+        )
+        events.append(
+            post(
+                id=name,
+                user_id="\U0001f600" * 256,
+                created_at=NOON + number,
+                url=label,
+                handle=label,
+                display_name=label,
+                view_count=MAX_COUNT,
+            )
+        )
+    rows: dict[str, UserRow] = {}
+    for event in events:
+        fold(rows, event, scheme)
+    (row,) = rows.values()
+    # The stored event of a transition repeats the key, the names and a post's id.
+    row.transition = Transition("", 1, (row.key + label + label + longest).encode() + bytes(4096))
+    assert len(encode_row(row, 0.0, 0)) < 800_000
 
 
 # -- the person
