@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stream_app.encoder.plain_text import plain_text
+
 HELD_BACK_ONE_IN = 50
 REPOST_CHARACTERS = 16  # shorter reposts are mostly set phrases ("转发微博") and mentions
 
@@ -25,26 +27,10 @@ class Corpus(NamedTuple):
     characters: dict[str, int]  # source -> characters in `train`
 
 
-_EMAIL = re.compile(r"[\w.+-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+")
-_URL = re.compile(r"(?:https?://|www\.)[!-~…]*")
-_HANDLE = re.compile(r"@[\w·\-]+")
-_HANDLES = re.compile(r"(?:@user\s*){4,}")
-_NUMBER = re.compile(r"\d{7,}")
-_SPACE = re.compile(r"[^\S\n]+")
 _CJK = re.compile(r"[㐀-鿿]")
 
 
-def cleaned(text: str) -> str:
-    """`text` without what points at a person or place: addresses, handles, links, long numbers."""
-    text = _EMAIL.sub("@user", text)
-    text = _URL.sub("http", text)
-    text = _HANDLE.sub("@user", text)
-    text = _HANDLES.sub("@user @user @user ", text)
-    text = _NUMBER.sub("0000000", text)
-    return _SPACE.sub(" ", text).strip()
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
         if path.name.endswith(".csv.gz"):
             yield from csv.DictReader(lines)
@@ -53,7 +39,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _tweets(path: Path) -> Iterator[Text]:
-    for row in _rows(path):
+    for row in read_rows(path):
         # The text of a retweet is cut at 140 characters; the original is whole.
         tweet = row.get("retweeted_status") or row
         language = "en" if tweet.get("lang", row.get("lang")) == "en" else ""
@@ -61,22 +47,22 @@ def _tweets(path: Path) -> Iterator[Text]:
 
 
 def _notes(path: Path) -> Iterator[Text]:
-    for row in _rows(path):
+    for row in read_rows(path):
         yield Text(row["user_id"], f"{row['title']}\n{row['desc']}", "zh")
 
 
 def _pages(path: Path) -> Iterator[Text]:
-    for row in _rows(path):
+    for row in read_rows(path):
         yield Text(row["page_id"], f"{row['message']}\n{row['description']}", "en")
 
 
 def _weibo(path: Path) -> Iterator[Text]:
-    for row in _rows(path):
+    for row in read_rows(path):
         yield Text(row["uid"], row["text"], "zh")
 
 
 def _weibo_reposts(path: Path) -> Iterator[Text]:
-    for row in _rows(path):
+    for row in read_rows(path):
         own = row["text"].split("//@", 1)[0]
         if len(own) >= REPOST_CHARACTERS:
             yield Text(row["uid"], own, "zh")
@@ -110,7 +96,7 @@ def read_corpus(folder: Path) -> Corpus:
     for name, read in SOURCES.items():
         characters = 0
         for author, raw, language in read(folder / name):
-            text = cleaned(raw)
+            text = plain_text(raw)
             if held_back(author):
                 waiting.append(Text(author, text, language))
             elif text and (mark := _fingerprint(text)) not in seen:

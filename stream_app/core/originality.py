@@ -1,6 +1,6 @@
 """Originality of a post: how unlike it is to what its author posted before. Pure.
 
-A signature holds 256 signs of random projections of a text's standardised vector (encoder). Two
+A signature holds 256 signs of random projections of a text's vector (encoder, signatures). Two
 signatures that differ in d signs belong to vectors at an angle of about pi d / 256 (Charikar 2002),
 so their similarity is cos(pi d / 256). A post is compared with the nearest of its author's earlier
 posts:
@@ -21,9 +21,9 @@ import numpy as np
 SIGNATURE_BYTES: Final = 32
 SIGNS: Final = 8 * SIGNATURE_BYTES
 #: similarity that different texts of one author reach
-DIFFERENT: Final = 0.80
+DIFFERENT: Final = 0.93
 #: similarity from which a text counts as a copy
-COPY: Final = 0.97
+COPY: Final = 0.98
 #: originality of a copy: above 0, so that its logarithm is finite
 FLOOR: Final = 0.1
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from stream_app.encoder.logits_norm import LogitsNorm
+from stream_app.encoder.plain_text import plain_text
 from stream_app.encoder.reference import reference_texts
 from stream_app.encoder.signatures import Projection, Vectors
 from stream_app.messages import EMBEDDING_DIMENSIONS, TextFeatures
@@ -62,7 +63,9 @@ class Gpt2Encoder:
         ]
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        found = self._tokenizer(list(texts), truncation=True, max_length=self._max_tokens)
+        # The article's method reads a text as it is.
+        plain = list(texts) if self._logits_norm else [plain_text(text) for text in texts]
+        found = self._tokenizer(plain, truncation=True, max_length=self._max_tokens)
         ids: list[list[int]] = found["input_ids"]
         return ids
 

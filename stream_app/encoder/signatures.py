@@ -26,19 +26,25 @@ def _signs(purpose: str, rows: int, columns: int) -> Vectors:
 class Projection:
     """Random projections of pooled vectors of one encoder.
 
-    The vectors of a language model lie in a narrow cone, so that any two look alike. The signature
-    is therefore taken from the vector standardised per dimension, with mean and deviation of
-    reference vectors that are fixed for the encoder.
+    The vectors of a language model lie in a narrow cone, so that any two look alike, most of all
+    two of one language. The signature is therefore taken from a vector with the mean of reference
+    vectors at 0, their deviation per dimension at 1, and their shared directions damped:
+    (C + I)^(-1/2) with C the covariance left by the first two. That is a smooth function of the
+    reference vectors, so that rounding in them moves few signs.
     """
 
     def __init__(self, reference: Vectors) -> None:
         """`reference`: pooled vectors of the reference texts, (texts, dimensions)."""
-        dimensions = reference.shape[1]
+        texts, dimensions = reference.shape
+        deviation = np.maximum(reference.std(axis=0, dtype=np.float64), 1e-6)
         self._mean = reference.mean(axis=0)
-        self._deviation = np.maximum(reference.std(axis=0), 1e-6)
+        standard = (reference - self._mean) / deviation
+        strengths, directions = np.linalg.eigh(standard.T @ standard / texts)
+        damped = (directions * (np.maximum(strengths, 0.0) + 1.0) ** -0.5) @ directions.T
+        planes = damped @ _signs("signature", dimensions, SIGNS) / deviation[:, None]
+        self._planes = planes.astype(np.float32)
         scale = np.float32(EMBEDDING_DIMENSIONS**-0.5)  # keeps lengths: Johnson-Lindenstrauss
         self._small = _signs("embedding", dimensions, EMBEDDING_DIMENSIONS) * scale
-        self._planes = _signs("signature", dimensions, SIGNS)
 
     def embeddings(self, pooled: Vectors) -> npt.NDArray[np.float16]:
         """(texts, dimensions) -> (texts, EMBEDDING_DIMENSIONS), little-endian halves."""
@@ -46,5 +52,4 @@ class Projection:
 
     def signatures(self, pooled: Vectors) -> npt.NDArray[np.uint8]:
         """(texts, dimensions) -> (texts, SIGNS / 8) packed signs."""
-        standard = (pooled - self._mean) / self._deviation
-        return np.packbits(standard @ self._planes > 0.0, axis=1)
+        return np.packbits((pooled - self._mean) @ self._planes > 0.0, axis=1)

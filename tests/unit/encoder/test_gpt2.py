@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 from stream_app.encoder import create_encoder
 from stream_app.encoder.gpt2 import batches
 from stream_app.encoder.logits_norm import LogitsNorm
+from stream_app.encoder.plain_text import plain_text
 from stream_app.encoder.precision import fuse_gelu, resolve_precision
 from stream_app.settings import load_settings
 from tests.tiny_gpt2 import write_tiny_gpt2
@@ -46,7 +47,7 @@ def test_pooled_vectors_agree_with_plain_transformers_one_text_at_a_time(
     settings = load_settings(encoder=tiny if name == "tiny" else name, precision="fp32")
     limit = 64 if name == "tiny" else settings.max_tokens
     for text, features in zip(TEXTS, create_encoder(settings).encode(TEXTS), strict=True):
-        hidden = plain(folder, text, limit)[0] if text else torch.zeros(0, 1)
+        hidden = plain(folder, plain_text(text), limit)[0] if text else torch.zeros(0, 1)
         if len(hidden) < 2:
             assert features.embedding_norm == 0.0
             assert not any(features.embedding)
@@ -140,3 +141,9 @@ def test_embedding_of_a_text_is_a_fixed_projection_of_its_vector(tiny: str) -> N
     [features] = create_encoder(load_settings(encoder=tiny, precision="fp32")).encode(["hello you"])
     length = float(np.linalg.norm(np.frombuffer(features.embedding, "<f2").astype(np.float32)))
     assert 0.5 < length / features.embedding_norm < 2.0  # random projections keep lengths, roughly
+
+
+def test_a_copy_with_another_link_and_handle_has_the_same_features(tiny: str) -> None:
+    encoder = create_encoder(load_settings(encoder=tiny, precision="fp32"))
+    one, other = encoder.encode(["@ann see http://t.co/abc", "@bob see  https://t.co/xyz?q=1"])
+    assert one == other
