@@ -126,7 +126,8 @@ class Worker:
     # -- questions
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body."""
+        """Status and body; fails with the log when the process has ended."""
+        assert not self.has_ended, f"{self._home.name} has ended:\n{self.log()}"
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=HTTP_TIMEOUT_S)) as connection:
             return _get(connection, path)
 
@@ -263,8 +264,8 @@ def line_is_applied(worker: Worker) -> bool:
 def running(broker: str, prefix: str, home: Path, **settings: Any) -> Iterator[Workers]:
     """Topics made, and no worker left behind."""
     workers = Workers(broker, prefix, home, **settings)
+    workers.create_topics()
     try:
-        workers.create_topics()
         yield workers
     finally:
         workers.close()
