@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from stream_app.encoder.base import Encoder
 from stream_app.encoder.factory import create_encoder
 from stream_app.engine.answers import Answers
 from stream_app.engine.board_reader import BoardReader
+from stream_app.engine.consumer import SafeConsumer, SafeConsumerThread, SafeProducer
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
 from stream_app.engine.intake import Intake
@@ -28,12 +30,14 @@ from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.ownership import Ownership
 from stream_app.engine.pipeline import Pipeline
+from stream_app.engine.recovery import SafeRecovery, SafeTableManager
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.engine.startup_checks import check_faust
 from stream_app.engine.topics import check_topics, topic_ids, topic_names
 from stream_app.errors import KolError, UsageError
+from stream_app.engine.user_table import UserTable
 from stream_app.messages import TextFeatures
 from stream_app.settings import Settings, fingerprint
 from stream_app.web.server import create_web_app
@@ -264,6 +268,10 @@ class Process(faust.Worker):
     def _setup_logging(self) -> None:
         """Leave logging as the program has set it up."""
 
+    async def _sentinel_task(self) -> None:
+        """Give closing connections a moment, where mode sleeps for a second."""
+        await asyncio.sleep(0.1)
+
     def run(self) -> int:
         """Run until a signal or a failure; returns the exit code."""
         failure: BaseException | None = None
@@ -288,6 +296,18 @@ class Process(faust.Worker):
         return 1
 
 
+_FAUST_SERVICES: tuple[type[Any], ...] = (
+    SafeApp,
+    SafeConsumer,
+    SafeConsumerThread,
+    SafeTableManager,
+    SafeRecovery,
+    SafeProducer,
+    UserTable,
+    Beside,
+)
+
+
 async def _prepare(settings: Settings) -> dict[str, str]:
     await check_topics(settings)
     names = topic_names(settings)
@@ -307,6 +327,10 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     logging.getLogger("stream_app").setLevel(settings.log_level.upper())
     if settings.log_level == "debug":
         logging.getLogger().setLevel(logging.INFO)
+    else:
+        # Faust's services log under the module of their subclass; what they say is for debugging.
+        for service in _FAUST_SERVICES:
+            service.logger = logging.getLogger(f"faust.{service.__name__}")
     # The fetching thread takes many short turns; with Python's 5 ms it would wait longest for the
     # lock.
     sys.setswitchinterval(0.0005)
@@ -314,6 +338,9 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     if encoder is None:
         encoder = create_encoder(settings, logits_norm=settings.preset == "article")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    # Cached rows are many objects without cycles: looking through them again and again finds nothing.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     asyncio.set_event_loop(asyncio.new_event_loop())
     worker = create_app(settings, encoder=encoder, ids=ids)
     process = Process(

@@ -22,7 +22,7 @@ ROW_FORMAT = 1
 _HEADER = struct.Struct("<BB6xdqQqQ")
 
 
-class RememberedPost(msgspec.Struct, array_like=True):
+class RememberedPost(msgspec.Struct, array_like=True, gc=False):
     """One of the user's newest posts, with what is known of it; times in ms."""
 
     id: str
@@ -40,7 +40,7 @@ class RememberedPost(msgspec.Struct, array_like=True):
     engagement: float = 0.0
 
 
-class HeardInteraction(msgspec.Struct, array_like=True):
+class HeardInteraction(msgspec.Struct, array_like=True, gc=False):
     """An interaction whose id is remembered; `waiting_for`: the post it names is not seen yet."""
 
     id: str
@@ -49,7 +49,7 @@ class HeardInteraction(msgspec.Struct, array_like=True):
     waiting_for: str | None = None
 
 
-class SettledPosts(msgspec.Struct, array_like=True):
+class SettledPosts(msgspec.Struct, array_like=True, gc=False):
     """Decayed sums over the posts that memory has let go, as of `at` (ms)."""
 
     at: int = 0
@@ -64,7 +64,7 @@ class SettledPosts(msgspec.Struct, array_like=True):
     originality_weight: float = 0.0
 
 
-class Transition(msgspec.Struct, array_like=True):
+class Transition(msgspec.Struct, array_like=True, gc=False):
     """The last change of tier and its event, kept so that it can be sent again word for word."""
 
     #: source topic of the deciding event, "" when the line or time decided
@@ -75,7 +75,7 @@ class Transition(msgspec.Struct, array_like=True):
     event: bytes
 
 
-class UserRow(msgspec.Struct, array_like=True):
+class UserRow(msgspec.Struct, array_like=True, gc=False):
     """All that is kept of one user; `core.aggregate` folds events into it in place."""
 
     platform: str

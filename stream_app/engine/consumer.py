@@ -24,8 +24,9 @@ from stream_app.engine.order_guard import OrderGuard
 #: after it was sent, so this bounds the latency; Faust fixes it at 1.5 s.
 FETCH_WAIT_MS = 100
 
-#: Records handed over before the event loop gets a turn.
-_YIELD_EVERY = 100
+#: Records handed over before the event loop gets a turn. A stream takes one record a turn, so with
+#: Faust's 100 the buffers fill while the agent starves.
+_YIELD_EVERY = 2
 
 
 class SafeConsumerThread(driver.AIOKafkaConsumerThread):

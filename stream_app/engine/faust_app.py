@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import faust
+from faust.sensors.monitor import Monitor
 from faust.transport.utils import DefaultSchedulingStrategy
 from yarl import URL
 
@@ -22,6 +23,24 @@ _WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 
 #: Larger than any record a source topic carries once decompressed; the broker has its own limit.
 _MOST_REQUEST_BYTES = 64 * 1024 * 1024
+
+
+class QuietMonitor(Monitor):
+    """Faust's monitor without the figures of each event, which nothing here reads."""
+
+    def on_message_in(self, tp: Any, offset: int, message: Any) -> None:
+        """Count nothing."""
+
+    def on_message_out(self, tp: Any, offset: int, message: Any) -> None:
+        """Count nothing."""
+
+    def on_stream_event_in(self, tp: Any, offset: int, stream: Any, event: Any) -> None:
+        """Count nothing."""
+
+    def on_stream_event_out(
+        self, tp: Any, offset: int, stream: Any, event: Any, state: Any = None
+    ) -> None:
+        """Count nothing."""
 
 
 class SafeApp(faust.App):
@@ -47,6 +66,7 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         worker_redirect_stdouts=False,
         Table=UserTable,
         TableManager=SafeTableManager,
+        Monitor=QuietMonitor,
         ConsumerScheduler=DefaultSchedulingStrategy,
         agent_supervisor="mode.supervisors:CrashingSupervisor",
         topic_allow_declare=False,

@@ -1,0 +1,179 @@
+"""A whole worker on a real Kafka, encoder cost excluded, against a bare loop in the same run.
+
+    python -m benchmarks.worker [--events 200000] [--users 20000] [--repeats 3]
+
+Starts its own Kafka (Java and Maven), loads the topic, then lets each runner read it from the beginning,
+in turn. Prints JSON: events/s of each repeat, medians, the ratio, CPU time per event of the worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka import Producer
+
+from benchmarks.environment import describe
+from stream_app.engine.topics import create_topics
+from stream_app.settings import load_settings
+from tests.kafka.broker import KafkaBroker
+
+WEB_PORT = 16_066
+START_MS = 1_700_000_000_000
+
+
+def load(broker: str, topic: str, events: int, users: int, seed: int) -> None:
+    """Produce `events` posts of some 280 bytes; a few users post most."""
+    generator = random.Random(seed)
+    producer = Producer(
+        {
+            "bootstrap.servers": broker,
+            "partitioner": "murmur2_random",
+            "linger.ms": 50,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 500_000,
+        }
+    )
+    for number in range(events):
+        user = int(users * generator.random() ** 1.6)
+        post = {
+            "id": f"post-{number}",
+            "platform": "bench",
+            "user_id": f"user-{user}",
+            "text": f"number {number} of user {user}: " + "words that nobody reads " * 4,
+            "created_at": START_MS + number * 50,
+            "follower_count": int(generator.lognormvariate(6, 2)),
+            "like_count": int(generator.lognormvariate(1, 2)),
+        }
+        producer.produce(topic, msgspec.json.encode(post), key=f"bench:user-{user}".encode())
+        producer.poll(0)
+    producer.flush()
+
+
+def handled() -> float:
+    """Posts the worker has handled so far; 0 while it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{WEB_PORT}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return 0.0
+    found = re.search(r'^kol_events_total\{topic="[^"]*posts"\} (\S+)', text, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0
+
+
+def run_worker_once(environ: dict[str, str], events: int) -> dict[str, float]:
+    """Start a worker with empty state; events/s between its first and its last event."""
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.null_worker"],
+            env=environ | {"KOL_DATA_DIR": f"{folder}/state", "KOL_WEB_PORT": str(WEB_PORT)},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            first: tuple[float, float] | None = None
+            cpu_before = 0.0
+            while True:
+                if process.poll() is not None:
+                    raise RuntimeError(Path(folder, "log").read_text()[-2000:])
+                count, now = handled(), time.perf_counter()
+                if first is None and count:
+                    first, cpu_before = (count, now), cpu_seconds(process.pid)
+                if first is not None and count >= events:
+                    span = max(now - first[1], 1e-9)
+                    cpu = cpu_seconds(process.pid) - cpu_before
+                    return {
+                        "events_per_s": (count - first[0]) / span,
+                        "cpu_us_per_event": 1e6 * cpu / (count - first[0]),
+                    }
+                time.sleep(0.1)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_bare_once(environ: dict[str, str], events: int) -> float:
+    """Events/s of the bare loop."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "benchmarks.bare_loop", str(events)],
+        env=environ,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    result = json.loads(answer.stdout)
+    return float(result["events"]) / float(result["seconds"])
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=1_024)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    workers: list[dict[str, float]] = []
+    bare: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, KafkaBroker(Path(folder)) as broker:
+        for repeat in range(options.repeats):
+            settings = {
+                "KOL_BROKER": broker.bootstrap,
+                "KOL_APP_ID": f"bench{repeat}",
+                "KOL_PREFIX": f"r{repeat}.",
+                "KOL_BATCH_SIZE": str(options.batch_size),
+                "KOL_LOG_LEVEL": "warning",
+            }
+            environ = dict(os.environ) | settings
+            # The bare loop has a changelog of its own, under its own app id.
+            for app_id in ("bare", settings["KOL_APP_ID"]):
+                os.environ.update(settings | {"KOL_APP_ID": app_id})
+                asyncio.run(create_topics(load_settings()))
+            load(
+                broker.bootstrap,
+                f"r{repeat}.posts",
+                options.events,
+                options.users,
+                options.seed + repeat,
+            )
+            bare.append(run_bare_once(environ | {"KOL_APP_ID": "bare"}, options.events))
+            workers.append(run_worker_once(environ, options.events))
+    rate = statistics.median(worker["events_per_s"] for worker in workers)
+    report: dict[str, Any] = {
+        "benchmark": "worker",
+        "environment": describe(["faust-streaming", "aiokafka", "msgspec", "rocksdict"]),
+        "events": options.events,
+        "users": options.users,
+        "seed": options.seed,
+        "batch_size": options.batch_size,
+        "worker_events_per_s": {"median": rate, "all": [w["events_per_s"] for w in workers]},
+        "worker_cpu_us_per_event": [w["cpu_us_per_event"] for w in workers],
+        "bare_events_per_s": {"median": statistics.median(bare), "all": bare},
+        "ratio": rate / statistics.median(bare),
+        "gates": {"worker_events_per_s >= 5000": rate >= 5000},
+    }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
