@@ -1,0 +1,112 @@
+"""What to do with a record."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.engine.intake import MAX_SKEW_MS, Accepted, Intake, Misplaced, Rejected, header
+from stream_app.messages import Interaction, Post, partition_of
+from tests.builders import NOON, make_interaction, make_post
+from tests.unit.engine.stand_ins import PARTITIONS, TOPICS, Broker
+
+INTAKE = Intake(TOPICS, PARTITIONS)
+HOME = partition_of(b"twitter:u1", PARTITIONS)
+
+
+def read(event: Any, **changes: Any) -> Any:
+    return INTAKE.read(Broker().append(event, **changes))
+
+
+def accepted(event: Post | Interaction, **changes: Any) -> Accepted:
+    found = read(event, **changes)
+    assert isinstance(found, Accepted)
+    return found
+
+
+def test_a_record_is_read_by_its_topic() -> None:
+    post, interaction = make_post(), make_interaction()
+    found = accepted(post)
+    assert (found.post, found.interaction, found.key) == (post, None, b"twitter:u1")
+    found = accepted(interaction)
+    assert (found.post, found.interaction, found.key) == (None, interaction, b"twitter:u1")
+    assert not found.clamped
+
+
+def test_the_key_of_the_record_is_not_trusted() -> None:
+    record = Broker().append(make_post())
+    record.key = b"somebody:else"
+    found = INTAKE.read(record)
+    assert isinstance(found, Accepted)
+    assert found.key == b"twitter:u1"
+
+
+@pytest.mark.parametrize("partition", [n for n in range(PARTITIONS) if n != HOME])
+def test_a_record_in_another_partition_is_misplaced(partition: int) -> None:
+    assert read(make_post(), partition=partition) == Misplaced(b"twitter:u1", HOME)
+    again = read(make_post(), partition=partition, headers=[("kol-forwarded", b"1")])
+    assert isinstance(again, Rejected)
+    assert again.reason == "wrong-partition"
+    assert again.detail.startswith("user_id")
+
+
+def test_a_bad_record_is_put_aside_where_it_stands() -> None:
+    found = read(b'{"id":1}', partition=(HOME + 1) % PARTITIONS)
+    assert isinstance(found, Rejected)
+    assert (found.reason, found.detail.split(":")[0].split(" ")[0]) == ("invalid-field", "id")
+
+
+@given(st.binary(max_size=40) | st.none(), st.sampled_from(["posts", "interactions"]))
+def test_nothing_in_a_record_raises(value: bytes | None, topic: str) -> None:
+    assert isinstance(read(value, topic=topic), Rejected)
+
+
+def test_a_forwarded_record_names_its_origin() -> None:
+    headers = [("kol-forwarded", b"1"), ("kol-origin", b"my.posts/3/42")]
+    assert accepted(make_post(), headers=headers).origin == ("my.posts/3", 42)
+    assert accepted(make_post(), headers=headers[1:]).origin is None
+    for origin in (b"", b"posts", b"posts/x/1", b"posts/1/x", b"\xff/1/1"):
+        headers[1] = ("kol-origin", origin)
+        assert accepted(make_post(), headers=headers).origin is None
+    assert accepted(make_post(), headers=headers[:1]).origin is None
+
+
+def test_headers_come_as_pairs_or_as_a_mapping() -> None:
+    for headers in ([("a", b"1"), ("b", b"2")], {"a": b"1", "b": b"2"}):
+        assert header(headers, "b") == b"2"
+        assert header(headers, "c") is None
+    assert header(None, "a") is None
+
+
+# -- times later than the record's own
+
+
+@pytest.mark.parametrize(
+    ("created", "observed", "expected"),
+    [
+        (0, 0, (0, 0)),
+        (MAX_SKEW_MS, MAX_SKEW_MS, (MAX_SKEW_MS, MAX_SKEW_MS)),
+        (0, MAX_SKEW_MS + 1, (0, 0)),
+        (MAX_SKEW_MS, MAX_SKEW_MS + 1, (MAX_SKEW_MS, MAX_SKEW_MS)),
+        (MAX_SKEW_MS + 1, MAX_SKEW_MS + 9, (0, 0)),
+        (-5, MAX_SKEW_MS + 9, (-5, 0)),
+    ],
+)
+def test_a_time_later_than_the_record_by_five_minutes_becomes_the_records(
+    created: int, observed: int, expected: tuple[int, int]
+) -> None:
+    post = make_post(created_at=NOON + created, observed_at=NOON + observed)
+    found = accepted(post, timestamp_ms=NOON)
+    assert found.post is not None
+    times = (found.post.created_at - NOON, found.post.observed_at - NOON)
+    assert times == expected
+    assert found.clamped == (times != (created, observed))
+    assert found.event_time == found.post.observed_at
+
+
+def test_interactions_are_clamped_alike() -> None:
+    for late, clamped in ((MAX_SKEW_MS, False), (MAX_SKEW_MS + 1, True)):
+        found = accepted(make_interaction(created_at=NOON + late), timestamp_ms=NOON)
+        assert found.clamped is clamped
+        assert found.event_time == (NOON if clamped else NOON + late)

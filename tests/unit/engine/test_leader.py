@@ -1,0 +1,138 @@
+"""The census: one line for all, from the newest snapshot of every partition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.standing import Standing, standing_of
+from stream_app.engine.internal_records import Snapshot
+from stream_app.engine.leader import Census
+from tests.builders import NOON, make_post
+from tests.histories import row_after
+from tests.schemes import KOL, make_scheme
+
+SCHEME = make_scheme(ranking_size=3)
+
+
+def snapshot(partition: int, **changes: Any) -> Snapshot:
+    sketch = QuantileSketch()
+    sketch.insert_many(np.log(changes.pop("scores", [1.0])))
+    fields: dict[str, Any] = {
+        "partition": partition,
+        "epoch": 1,
+        "cut": {"posts": 10, "interactions": 0},
+        "high_marks": {"posts": NOON},
+        "unread": [],
+        "expiry_mark": None,
+        "sketch": sketch.serialize(),
+        "members": [0],
+        "top": [],
+        "formula": SCHEME.formula,
+    } | changes
+    return Snapshot(**fields)
+
+
+def census(*snapshots: Snapshot, partitions: int = 2) -> Census:
+    found = Census(partitions, SCHEME)
+    for one in snapshots:
+        found.take(one)
+    return found
+
+
+def someone(key: str, z: float) -> Standing:
+    found = standing_of(row_after([make_post(text="")], SCHEME), SCHEME)
+    assert found is not None
+    return msgspec.structs.replace(found, key=key, z=z)
+
+
+def test_no_line_is_drawn_before_every_partition_was_heard_of() -> None:
+    found = census(snapshot(0), snapshot(0))
+    assert not found.is_complete
+    found.take(snapshot(1))
+    assert found.is_complete
+
+
+@pytest.mark.parametrize(
+    ("epoch", "cut", "is_taken"),
+    [(1, 11, True), (1, 10, True), (1, 9, False), (2, 0, True), (0, 99, False)],
+)
+def test_a_snapshot_older_than_the_one_held_is_refused(
+    epoch: int, cut: int, is_taken: bool
+) -> None:
+    found = census(snapshot(0, scores=[1.0, 2.0]))
+    other = snapshot(0, epoch=epoch, cut={"posts": cut}, scores=[5.0])
+    assert found.take(other) is is_taken
+    assert found.merged().n == (1 if is_taken else 2)
+
+
+def test_a_snapshot_under_other_exponents_is_refused_until_all_owners_agree() -> None:
+    """Its values are logarithms of other scores."""
+    found = census(snapshot(0), snapshot(1, formula=SCHEME.formula + 1))
+    assert not found.is_complete
+    assert found.line(1, found.merged()).formula == SCHEME.formula
+
+
+def test_the_line_is_that_of_all_partitions_together() -> None:
+    rng = np.random.default_rng(2)
+    parts = [rng.lognormal(2, 1, size) for size in (300, 700)]
+    found = census(*(snapshot(n, scores=scores) for n, scores in enumerate(parts)))
+    line = found.line(9, found.merged())
+    assert (line.version, line.population) == (9, 1000)
+    assert line.tiers[0].name == KOL.name
+    assert line.tiers[0].enter_z is not None
+    expected = np.percentile(np.concatenate(parts), 90)
+    assert np.exp(line.tiers[0].enter_z) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_line_names_its_cut_and_the_greatest_event_time() -> None:
+    found = census(
+        snapshot(0, cut={"posts": 4, "interactions": 2}),
+        snapshot(1, cut={"posts": 7}, high_marks={"posts": NOON + 1, "interactions": NOON + 5}),
+    )
+    line = found.line(1, found.merged())
+    assert line.cut == {"posts": {"0": 4, "1": 7}, "interactions": {"0": 2}}
+    assert line.high_mark == NOON + 5
+
+
+def expiry(*snapshots: Snapshot) -> int | None:
+    found = census(*snapshots)
+    return found.line(1, found.merged()).expiry_mark
+
+
+def test_nobody_expires_by_more_than_the_least_mark_among_partitions_with_unread_events() -> None:
+    ahead = snapshot(1, high_marks={"posts": NOON + 500})
+    assert expiry(snapshot(0), ahead) == NOON + 500
+    assert expiry(snapshot(0, unread=["posts"]), ahead) == NOON
+    both = snapshot(
+        0, unread=["interactions"], high_marks={"posts": NOON, "interactions": NOON - 9}
+    )
+    assert expiry(both, ahead) == NOON - 9
+
+
+def test_a_partition_of_which_nothing_was_read_holds_the_expiry_mark_where_it_was() -> None:
+    unread = snapshot(0, unread=["posts"], high_marks={})
+    assert expiry(unread, snapshot(1)) is None
+    assert expiry(unread, snapshot(1, expiry_mark=NOON - 3)) == NOON - 3
+
+
+def test_the_expiry_mark_never_goes_back() -> None:
+    behind = snapshot(0, unread=["posts"], expiry_mark=NOON + 50)
+    assert expiry(behind, snapshot(1)) == NOON + 50
+
+
+def test_without_any_event_there_is_no_mark() -> None:
+    assert expiry(snapshot(0, high_marks={}), snapshot(1, high_marks={})) is None
+
+
+def test_members_and_ranking_are_those_of_all_partitions() -> None:
+    found = census(
+        snapshot(0, members=[5, 1], top=[someone("a", 9.0), someone("c", 1.0)]),
+        snapshot(1, members=[2, 2], top=[someone("b", 5.0), someone("d", 0.5)]),
+    )
+    assert found.members() == [7, 3]
+    assert [standing.key for standing in found.ranking()] == ["a", "b", "c"]
