@@ -36,8 +36,8 @@ from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.engine.startup_checks import check_faust
 from stream_app.engine.topics import check_topics, topic_ids, topic_names
-from stream_app.errors import KolError, UsageError
 from stream_app.engine.user_table import UserTable
+from stream_app.errors import KolError, UsageError
 from stream_app.messages import TextFeatures
 from stream_app.settings import Settings, fingerprint
 from stream_app.web.server import create_web_app
@@ -139,6 +139,7 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         partitions=ownership.partitions,
         distribution=lambda: boards.board.sketch if boards.board is not None else None,
         interval_s=settings.snapshot_interval,
+        metrics=metrics,
     )
     snapshots_ref.append(snapshots)
     pipeline = Pipeline(
@@ -338,7 +339,7 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     if encoder is None:
         encoder = create_encoder(settings, logits_norm=settings.preset == "article")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    # Cached rows are many objects without cycles: looking through them again and again finds nothing.
+    # Cached rows are many objects without cycles: looking through them finds nothing.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     asyncio.set_event_loop(asyncio.new_event_loop())

@@ -33,6 +33,8 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
     tiers: tuple[TierLine, ...]
     #: topic -> partition -> next offset: the events that the population reflects
     cut: dict[str, dict[str, int]]
+    #: the formula whose z the values are; a line of another formula decides nothing
+    formula: int = 0
 
 
 def draw(sketch: QuantileSketch, scheme: Scheme) -> tuple[TierLine, ...]:

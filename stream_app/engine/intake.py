@@ -136,6 +136,9 @@ def _origin(message: Any) -> tuple[str, int] | None:
         return None
     try:
         topic, partition, offset = value.decode().rsplit("/", 2)
-        return f"{topic}/{int(partition)}", int(offset)
+        place, number = int(partition), int(offset)
     except (UnicodeDecodeError, ValueError):
         return None
+    if not (0 <= place < 2**31 and 0 <= number < 2**63):
+        return None
+    return f"{topic}/{place}", number

@@ -39,6 +39,8 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     #: the partition's users that may be in the ranking, in order
     top: list[Standing]
     users: int = 0
+    #: the formula whose z the sketch holds
+    formula: int = 0
 
 
 class LineRecord(msgspec.Struct, array_like=True, frozen=True):

@@ -48,6 +48,9 @@ class Census:
 
     def take(self, snapshot: Snapshot) -> bool:
         """Take a snapshot in unless a newer one of its partition is held."""
+        if snapshot.formula != self._scheme.formula:
+            # An owner with other exponents: no line until all owners agree.
+            return False
         held = self._snapshots.get(snapshot.partition)
         if held is not None and _age(snapshot) < _age(held):
             return False
@@ -77,6 +80,7 @@ class Census:
             population=sketch.n,
             tiers=draw(sketch, self._scheme),
             cut=cut,
+            formula=self._scheme.formula,
         )
 
     def _expiry_mark(self) -> int | None:

@@ -65,9 +65,10 @@ class Metrics:
         """A batch was applied and acknowledged."""
         self.batch_seconds.observe(seconds)
 
-    def encoded(self, texts: int, seconds: float) -> None:
-        """The encoder was asked for the features of so many texts."""
+    def encoded(self, texts: int, hits: int, seconds: float) -> None:
+        """The encoder read so many texts, and knew the features of so many more."""
         self.texts_encoded.inc(texts)
+        self.text_cache_hits.inc(hits)
         self.encode_seconds.observe(seconds)
 
     def transition(self, kind: str, tier: str) -> None:

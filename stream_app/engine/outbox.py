@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import msgspec
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from faust.exceptions import ProducerSendError
 
 from stream_app.engine.intake import FORWARDED, ORIGIN, Misplaced, Rejected
 from stream_app.engine.metrics import Metrics
@@ -30,9 +31,16 @@ class Outbox:
         self._app_id = app_id
         self._metrics = metrics
         self._pending: list[Awaitable[Any]] = []
+        self._letters: list[tuple[Awaitable[Any], Any, list[tuple[str, bytes]]]] = []
 
     async def settle(self) -> None:
         """Wait until the broker has confirmed what was sent. Raises what it answers instead."""
+        letters, self._letters = self._letters, []
+        for sent, message, headers in letters:
+            try:
+                await sent
+            except KafkaError as error:
+                await self._name_only(message, headers, error)
         pending, self._pending = self._pending, []
         if pending:
             await asyncio.gather(*pending)
@@ -63,13 +71,26 @@ class Outbox:
             ("dlq-offset", b"%d" % message.offset),
             ("dlq-at", rfc3339(now_ms()).encode()),
         ]
+        topic = self._topics.dead_letters
         try:
-            await self._send(self._topics.dead_letters, message.key, message.value, headers=headers)
-        except MessageSizeTooLargeError:
-            # Nothing would ever let this record through; its place is named instead of its bytes.
-            headers.append(("dlq-truncated", b"%d" % len(message.value or b"")))
-            await self._send(self._topics.dead_letters, message.key, None, headers=headers)
+            sent = await self._app.producer.send(
+                topic, message.key, message.value, None, None, headers
+            )
+        except ProducerSendError as error:
+            await self._name_only(message, headers, error)
+        else:
+            self._letters.append((sent, message, headers))
         self._metrics.dead_letters.labels(reason=verdict.reason).inc()
+
+    async def _name_only(
+        self, message: Any, headers: list[tuple[str, bytes]], error: Exception
+    ) -> None:
+        """Name the place of a record that no dead letter can carry; raises any other error."""
+        cause = error if isinstance(error, KafkaError) else error.__cause__
+        if not isinstance(cause, MessageSizeTooLargeError | RecordTooLargeError):
+            raise error
+        headers = [*headers, ("dlq-truncated", b"%d" % len(message.value or b""))]
+        await self._send(self._topics.dead_letters, message.key, None, headers=headers)
 
     async def forward(self, message: Any, verdict: Misplaced) -> None:
         """Send a valid record on to its user's partition, once, with its timestamp."""

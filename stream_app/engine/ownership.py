@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from stream_app.core.scheme import Scheme
 from stream_app.engine.internal_records import PartitionMeta, decode
 from stream_app.engine.partition import Partition
@@ -52,6 +54,9 @@ class Ownership:
     def _take(self, number: int) -> Partition:
         meta = self._read_meta(number)
         meta.epoch += 1
+        if meta.line is not None and meta.line.formula != self._scheme.formula:
+            # Exponents have changed: the marks hold, the values are those of other scores.
+            meta.line = msgspec.structs.replace(meta.line, tiers=(), formula=self._scheme.formula)
         offset = self._table.changelog_offset(number)
         held = self.partitions.get(number)
         if held is not None and offset is not None and held.changelog_offset == offset:

@@ -26,8 +26,10 @@ class Partition:
         self.changed = True
         #: source topics with unread records, as last published
         self.unread: list[str] = []
-        #: the reserved row of this assignment has been written
+        #: the reserved row of this assignment has been written, unsent events sent
         self.announced = False
+        #: the table names users whose events may be unsent
+        self.names_unsent = False
         self._scheme = scheme
 
     def edge(self) -> int | None:
@@ -98,4 +100,5 @@ class Partition:
             members=self.columns.tier_counts(len(self._scheme.tiers)),
             top=top,
             users=len(self.columns.keys),
+            formula=self._scheme.formula,
         )

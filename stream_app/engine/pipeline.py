@@ -163,9 +163,10 @@ class Pipeline:
         return list(texts)
 
     def _encode(self, texts: list[str]) -> dict[str, TextFeatures]:
-        started = time.perf_counter()
+        started, hits = time.perf_counter(), getattr(self._encoder, "hits", 0)
         features = self._encoder.encode(texts)
-        self._metrics.encoded(len(texts), time.perf_counter() - started)
+        hits = getattr(self._encoder, "hits", 0) - hits
+        self._metrics.encoded(len(texts) - hits, hits, time.perf_counter() - started)
         return dict(zip(texts, features, strict=True))
 
     async def encode_text(self, text: str) -> TextFeatures:
@@ -225,7 +226,8 @@ class Pipeline:
         record = decode(LineRecord, message.value)
         version = record.line.version
         current = partition.meta.line
-        partition.meta.offsets[message.topic] = message.offset
+        if record.line.formula != self._scheme.formula:
+            return
         if current is not None and version <= current.version:
             await self._scorer.repeat_line(message.partition, version)
             return

@@ -39,7 +39,7 @@ from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
-from stream_app.engine.user_table import UserTable, Write, meta_key
+from stream_app.engine.user_table import UserTable, Write, meta_key, unsent_key
 from stream_app.errors import OrderError
 from stream_app.messages import Cause, KolEvent, TextFeatures, decode_event, encode_event
 
@@ -99,7 +99,7 @@ class Scorer:
         """Apply messages with their verdicts; when this returns, they may be acknowledged."""
         batch = Batch()
         for message, verdict in items:
-            partition = self._partition(message.partition)
+            partition = await self.own(message.partition)
             batch.partitions[partition.number] = partition
             if isinstance(verdict, Accepted):
                 await self._fold(batch, partition, message, verdict, features)
@@ -107,7 +107,8 @@ class Scorer:
                 await self._outbox.dead_letter(message, verdict)
             else:
                 await self._outbox.forward(message, verdict)
-            partition.meta.offsets[message.topic] = message.offset
+            offsets = partition.meta.offsets
+            offsets[message.topic] = max(message.offset, offsets.get(message.topic, -1))
         for topic, count in Counter(message.topic for message, _ in items).items():
             self._metrics.events.labels(topic=topic).inc(count)
         for touched in batch.touched.values():
@@ -133,6 +134,7 @@ class Scorer:
         touched = self._touch(batch, partition, verdict)
         row = touched.row
         if message.offset <= row.offsets.get(message.topic, -1):
+            self._is_forwarded_again(partition, verdict)
             self._repeat(batch, partition, row, message)
             return
         if self._is_forwarded_again(partition, verdict):
@@ -194,7 +196,7 @@ class Scorer:
 
     async def apply_line(self, number: int, line: Line, sketch: QuantileSketch) -> None:
         """Take over a newer line for a partition: expire, promote and demote whom it moves."""
-        partition = self._partition(number)
+        partition = await self.own(number)
         # Rows that a crash left decided by this very line, their events perhaps unsent.
         await self.repeat_line(number, line.version)
         partition.meta.line = line
@@ -228,7 +230,7 @@ class Scorer:
 
     async def repeat_line(self, number: int, version: int) -> None:
         """Send again the events of a line that was applied before but perhaps not acknowledged."""
-        partition = self._partition(number)
+        partition = await self.own(number)
         columns = partition.columns
         for index in columns.with_transition(version).tolist():
             row = self._rows.get(number, columns.keys[index])
@@ -237,10 +239,29 @@ class Scorer:
                 await self._outbox.event(decode_event(last.event), number)
         await self._outbox.settle()
 
-    async def announce(self, partition: Partition) -> None:
-        """Write the reserved row of a new assignment."""
-        partition.announced = True
-        await self._commit(Batch(partitions={partition.number: partition}))
+    async def own(self, number: int) -> Partition:
+        """The partition, ready to be worked on.
+
+        The first time after an assignment, the KOL events that a crash may have left unsent go out,
+        before anything can move their users again, and the reserved row is written.
+        """
+        try:
+            partition = self._partitions[number]
+        except KeyError:
+            raise OrderError(
+                f"a record of partition {number} arrived, not owned by this worker; restart it"
+            ) from None
+        if not partition.announced:
+            partition.announced = True
+            data = self._table.read(number, unsent_key(number))
+            for key in msgspec.msgpack.decode(data, type=list[bytes]) if data else []:
+                partition.names_unsent = True
+                row = self._rows.get(number, key)
+                if row is not None and row.transition is not None:
+                    await self._outbox.event(decode_event(row.transition.event), number)
+            await self._outbox.settle()
+            await self._commit(Batch(partitions={number: partition}))
+        return partition
 
     # -- both
 
@@ -306,7 +327,7 @@ class Scorer:
     async def _commit(self, batch: Batch) -> None:
         scheme = self._scheme
         changed = [touched for touched in batch.touched.values() if touched.cause is not None]
-        writes = []
+        writes = self._unsent(batch)
         for touched in changed:
             z = touched.standing.z if touched.standing is not None else float("-inf")
             data = encode_row(touched.row, z, scheme.formula)
@@ -317,6 +338,8 @@ class Scorer:
         ]
         await self._table.write(writes)
         for touched in changed:
+            # Again: a reader may have cached the old bytes after a full cache let the row go.
+            self._rows.put(touched.partition.number, touched.key, touched.row)
             transition = touched.row.transition
             version = transition.position if transition and not transition.topic else 0
             touched.partition.update(touched.key, touched.standing, touched.level, version=version)
@@ -327,13 +350,18 @@ class Scorer:
             await self._outbox.event(event, number)
         await self._outbox.settle()
 
-    def _partition(self, number: int) -> Partition:
-        try:
-            return self._partitions[number]
-        except KeyError:
-            raise OrderError(
-                f"a record of partition {number} arrived, not owned by this worker; restart it"
-            ) from None
+    def _unsent(self, batch: Batch) -> list[Write]:
+        """Name, ahead of their rows, the users whose events this batch will send once it is safe.
+
+        Events of the batch before are confirmed by now, so their names may go.
+        """
+        writes = []
+        for number, partition in batch.partitions.items():
+            keys = [event.user.key.encode() for place, event in batch.events if place == number]
+            if keys or partition.names_unsent:
+                partition.names_unsent = bool(keys)
+                writes.append(Write(number, unsent_key(number), msgspec.msgpack.encode(keys)))
+        return writes
 
 
 def _row_for(verdict: Accepted) -> UserRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -13,12 +14,18 @@ from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.engine.internal_records import encode, record_key
+from stream_app.engine.metrics import Metrics
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 
+log = logging.getLogger(__name__)
+
 #: Snapshots take at most this share of the applier's time, however many partitions there are.
 _MOST_SHARE = 0.1
+
+#: One partition's sketch is checked against its columns this often.
+_CHECK_EVERY_S = 15.0
 
 #: The ranking's last place is looked for this much further down, since the line is a moment old.
 _MARGIN = 1.25
@@ -40,6 +47,7 @@ class SnapshotPublisher:
         partitions: Mapping[int, Partition],
         distribution: Callable[[], QuantileSketch | None],
         interval_s: float,
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._topic = topic
@@ -52,6 +60,9 @@ class SnapshotPublisher:
         self._distribution = distribution
         self._interval_s = interval_s
         self._next = 0.0
+        self._next_check = time.monotonic() + _CHECK_EVERY_S
+        self._checked = -1
+        self._metrics = metrics
         self._sent: dict[int, bytes] = {}
         self._pending: list[Awaitable[Any]] = []
 
@@ -69,9 +80,9 @@ class SnapshotPublisher:
             await asyncio.gather(*pending)
         floor = self._floor()
         for partition in list(self._partitions.values()):
-            if not partition.announced:
-                await self._scorer.announce(partition)
+            await self._scorer.own(partition.number)
             await self._publish(partition, floor)
+        self._check_one()
         now = time.monotonic()
         self._next = now + max(self._interval_s, (now - started) / _MOST_SHARE)
 
@@ -89,6 +100,20 @@ class SnapshotPublisher:
         self._sent[partition.number] = value
         key = record_key(self._app_id, str(partition.number))
         self._pending.append(await self._app.producer.send(self._topic, key, value, 0, None, None))
+
+    def _check_one(self) -> None:
+        """Compare one partition's sketch with its columns now and then; any difference is a bug."""
+        if time.monotonic() < self._next_check or not self._partitions:
+            return
+        self._next_check = time.monotonic() + _CHECK_EVERY_S
+        self._checked += 1
+        numbers = sorted(self._partitions)
+        partition = self._partitions[numbers[self._checked % len(numbers)]]
+        differing = partition.columns.check()
+        if differing:
+            log.error("sketch drift partition=%d buckets=%d healed", partition.number, differing)
+            self._metrics.sketch_drift.inc()
+            partition.changed = True
 
     def forget(self, number: int) -> None:
         """The partition has a new epoch: its next snapshot is sent whatever the last one said."""
@@ -109,8 +134,7 @@ class SnapshotPublisher:
         size = int(self._scheme.ranking_size * _MARGIN)
         if sketch is None or sketch.n <= size:
             return None
-        floor: float = sketch.get_quantile(1.0 - size / sketch.n)
-        return floor
+        return sketch.lower_bound(sketch.n - size)
 
     def _top_keys(self, partition: Partition, floor: float | None) -> list[bytes]:
         columns = partition.columns

@@ -30,6 +30,11 @@ def meta_key(partition: int) -> bytes:
     return RESERVED + b"partition:%d" % partition
 
 
+def unsent_key(partition: int) -> bytes:
+    """Key of the reserved row that names users whose last KOL event may not have been sent."""
+    return RESERVED + b"unsent:%d" % partition
+
+
 class Write(NamedTuple):
     """One row to be written; `key` is raw."""
 

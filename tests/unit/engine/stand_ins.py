@@ -37,6 +37,7 @@ from stream_app.messages import (
     partition_of,
 )
 from tests.fakes import FakeEncoder
+from tests.schemes import make_scheme
 
 PARTITIONS = 4
 TOPICS = TopicNames(
@@ -304,4 +305,5 @@ def fixed_line(
 ) -> Line:
     """A line with these (name, enter z, leave z)."""
     bounds = tuple(TierLine(name, 0.9, enter, leave) for name, enter, leave in tiers)
-    return Line(version, high_mark, expiry_mark, population, bounds, {})
+    formula = make_scheme().formula
+    return Line(version, high_mark, expiry_mark, population, bounds, {}, formula)
