@@ -1,0 +1,232 @@
+"""The repairs of Faust's consumer, each alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.engine.consumer import SafeConsumer, _Delivery, _finish, _Rest
+from stream_app.engine.order_guard import Link, OrderGuard
+from stream_app.errors import OrderError
+
+POSTS, CHANGELOG = TP("posts", 0), TP("kol-users-changelog", 0)
+
+
+def advanced(coroutine: Any) -> _Rest:
+    """The rest of a coroutine that has run to its first suspension."""
+    return _Rest(coroutine, coroutine.send(None))
+
+
+# -- _Rest: a coroutine begun outside a task goes on within one
+
+
+def test_the_rest_of_a_coroutine_goes_on_where_it_was_suspended() -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        first, second, seen = loop.create_future(), loop.create_future(), []
+
+        async def work() -> None:
+            seen.append(await first)
+            await asyncio.sleep(0)
+            seen.append(await second)
+
+        task = asyncio.create_task(_finish(advanced(work())))
+        first.set_result("a")  # even before the task has begun
+        await asyncio.sleep(0)
+        second.set_result("b")
+        await task
+        assert seen == ["a", "b"]
+
+    asyncio.run(body())
+
+
+def test_errors_and_cancellation_belong_to_the_coroutine() -> None:
+    async def body() -> None:
+        loop = asyncio.get_running_loop()
+        seen: list[str] = []
+
+        async def work(future: asyncio.Future[None]) -> None:
+            try:
+                await future
+            except ValueError:
+                seen.append("caught")
+                raise KeyError("own") from None
+            finally:
+                seen.append("left")
+
+        failing = loop.create_future()
+        task = asyncio.create_task(_finish(advanced(work(failing))))
+        failing.set_exception(ValueError("of the future"))
+        with pytest.raises(KeyError, match="own"):
+            await task
+        task = asyncio.create_task(_finish(advanced(work(loop.create_future()))))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert seen == ["caught", "left", "left"]
+
+    asyncio.run(body())
+
+
+# -- _Delivery
+
+
+class Waiting:
+    """What `_Delivery` needs of a consumer."""
+
+    def __init__(self) -> None:
+        self.suspend_flow = asyncio.Event()
+        self.waits = 0
+
+    async def wait_first(self, *awaitables: Any) -> None:
+        self.waits += 1
+        tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for task in done:
+            task.result()
+
+
+def deliver(test: Callable[[Waiting], Any]) -> None:
+    async def body() -> None:
+        await test(Waiting())
+
+    asyncio.run(body())
+
+
+def test_a_record_that_need_not_wait_costs_no_task() -> None:
+    async def test(consumer: Waiting) -> None:
+        seen: list[Any] = []
+
+        async def callback(message: Any) -> None:
+            seen.append(message)
+
+        await _Delivery(consumer, callback)("m")  # type: ignore[arg-type]
+        assert (seen, consumer.waits) == (["m"], 0)
+
+    deliver(test)
+
+
+def test_a_record_that_waits_for_room_is_delivered_when_there_is_some() -> None:
+    async def test(consumer: Waiting) -> None:
+        room, seen = asyncio.Event(), []
+
+        async def callback(message: Any) -> None:
+            await room.wait()
+            seen.append(message)
+
+        delivery = asyncio.create_task(_Delivery(consumer, callback)("m"))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert not delivery.done()
+        room.set()
+        await delivery
+        assert (seen, consumer.waits) == (["m"], 1)
+
+    deliver(test)
+
+
+def test_a_rebalance_ends_the_wait_of_a_record_for_room() -> None:
+    async def test(consumer: Waiting) -> None:
+        seen: list[str] = []
+
+        async def callback(message: Any) -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        delivery = asyncio.create_task(_Delivery(consumer, callback)("m"))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        consumer.suspend_flow.set()
+        await delivery
+        assert seen == ["cancelled"]
+
+    deliver(test)
+
+
+def test_an_error_of_the_delivery_comes_out() -> None:
+    async def test(consumer: Waiting) -> None:
+        async def at_once(message: Any) -> None:
+            raise OrderError("at once")
+
+        async def later(message: Any) -> None:
+            await asyncio.sleep(0)
+            raise OrderError("later")
+
+        for callback in (at_once, later):
+            with pytest.raises(OrderError):
+                await _Delivery(consumer, callback)("m")  # type: ignore[arg-type]
+
+    deliver(test)
+
+
+# -- the guard on the fetch path
+
+
+def consumer_between(records: dict[TP, list[int]], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A consumer whose base class fetches these offsets, and was sought to offset 5."""
+
+    async def fetch(*args: Any) -> dict[TP, list[Any]]:
+        return {tp: [SimpleNamespace(offset=o) for o in offsets] for tp, offsets in records.items()}
+
+    async def seek(*args: Any) -> None:
+        return None
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", fetch)
+    monkeypatch.setattr(driver.Consumer, "perform_seek", seek)
+    monkeypatch.setattr(
+        driver.Consumer,
+        "_to_message",
+        lambda self, tp, record: SimpleNamespace(tp=tp, offset=record.offset),
+    )
+    monkeypatch.setattr(driver.Consumer, "assignment", lambda self: {POSTS, CHANGELOG})
+    consumer: Any = object.__new__(SafeConsumer)
+    consumer.guard = OrderGuard()
+    consumer._read_offset = {POSTS: 5}
+    monkeypatch.setattr(SafeConsumer, "_is_changelog_tp", lambda self, tp: tp == CHANGELOG)
+    asyncio.run(consumer.perform_seek())
+    return consumer
+
+
+def test_each_record_carries_its_place_in_the_chain_from_the_fetcher_to_the_agent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = consumer_between({POSTS: [5, 9], CHANGELOG: [1]}, monkeypatch)
+    fetched = asyncio.run(consumer._getmany(None, 1.0))
+    links = [consumer._to_message(POSTS, record).link for record in fetched[POSTS]]
+    assert links == [Link(0, 0), Link(0, 1)]
+    message = consumer._to_message(CHANGELOG, fetched[CHANGELOG][0])
+    assert not hasattr(message, "link")
+
+
+def test_a_record_left_out_between_fetcher_and_agent_stops_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = consumer_between({POSTS: [5, 6, 7]}, monkeypatch)
+    fetched = asyncio.run(consumer._getmany(None, 1.0))[POSTS]
+    consumer._to_message(POSTS, fetched[0])
+    with pytest.raises(OrderError):
+        consumer._to_message(POSTS, fetched[2])
+
+
+def test_a_record_from_before_the_committed_offset_stops_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = consumer_between({POSTS: [4]}, monkeypatch)
+    with pytest.raises(OrderError):
+        asyncio.run(consumer._getmany(None, 1.0))
+
+
+def test_a_fetch_that_found_nothing_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = consumer_between({}, monkeypatch)
+    assert asyncio.run(consumer._getmany(None, 1.0)) == {}
