@@ -19,6 +19,8 @@ from faust.tables.recovery import Recovery
 class SafeRecovery(Recovery):
     """Recovery without the window in which events are lost."""
 
+    _rebalance = 0
+
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Finish a recovery; an error of a callback stops the process instead of vanishing."""
         app, consumer = self.app, self.app.consumer
@@ -37,14 +39,15 @@ class SafeRecovery(Recovery):
         except Exception as exc:
             await app.crash(exc)
             raise
-        if app.consumer_generation_id != generation_id:
-            self.log.warning("Another rebalance has begun; this recovery ends here")
+        if self._is_overtaken(generation_id):
             return
         assignment = consumer.assignment()
         streams = {tp for tp in assignment if not self._is_changelog_tp(tp)}
         if assignment:
             self.log.info("Seek stream partitions to committed offsets.")
             await self._wait(consumer.perform_seek(), timeout=app.conf.broker_request_timeout)
+            if self._is_overtaken(generation_id):
+                return
         self.completed.set()
         app.flow_control.resume()
         consumer.resume_partitions(streams)
@@ -56,6 +59,19 @@ class SafeRecovery(Recovery):
             self.tables.on_standbys_ready()
         app.on_rebalance_end()
         self.log.info("Worker ready")
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """Begin the recovery of a new assignment, and remember which rebalance brought it."""
+        self._rebalance = self.app.rebalancing_count
+        await super().on_rebalance(*args, **kwargs)
+
+    def _is_overtaken(self, generation_id: int) -> bool:
+        """Whether another rebalance has begun: partitions must then stay paused for its own seek."""
+        app = self.app
+        if app.consumer_generation_id == generation_id and app.rebalancing_count == self._rebalance:
+            return False
+        self.log.warning("Another rebalance has begun; this recovery ends here")
+        return True
 
 
 class SafeTableManager(TableManager):
