@@ -79,8 +79,8 @@ def demo(
     temporary: when the demo ends, nothing stays. The bundled small GPT-2 is used unless KOL_ENCODER
     names another. Ctrl-C ends it.
     """
-    from stream_app.cli.demo.signals import interrupts
     from stream_app.cli.demo.worker_process import WorkerDied
+    from stream_app.cli.signals import interrupts
     from stream_app.sample import sample_path
 
     plan = _Plan(

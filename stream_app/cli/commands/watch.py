@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from stream_app.cli import options
+from stream_app.cli.signals import interrupts
 from stream_app.cli.terminal import columns, is_terminal
 from stream_app.cli.wording import event_line
 
@@ -37,16 +39,18 @@ def watch(as_json: bool, from_beginning: bool, tier: str | None, broker: str | N
         raise click.BadParameter(f"no tier {tier!r} in KOL_TIERS; there is {known}")
     from stream_app.cli.event_reader import EventReader
 
-    with EventReader(settings, from_beginning=from_beginning) as events:
+    # An interrupt is how one stops watching, not a failure.
+    with (
+        suppress(KeyboardInterrupt),
+        interrupts(),
+        EventReader(settings, from_beginning=from_beginning) as events,
+    ):
         if is_terminal() and not as_json:
             click.echo(f"watching {settings.topic('kol-events')} at {settings.broker}", err=True)
-        try:
-            while True:
-                found = events.poll(_POLL_S)
-                if found is not None and concerns(found[0], tier):
-                    _show(*found, as_json=as_json)
-        except KeyboardInterrupt:
-            return  # how one stops watching
+        while True:
+            found = events.poll(_POLL_S)
+            if found is not None and concerns(found[0], tier):
+                _show(*found, as_json=as_json)
 
 
 def concerns(event: KolEvent, tier: str | None) -> bool:

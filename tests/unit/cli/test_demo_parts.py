@@ -13,9 +13,9 @@ import pytest
 
 from stream_app.cli.demo.ports import free_port
 from stream_app.cli.demo.settling import Settling, reaches
-from stream_app.cli.demo.signals import interrupts
 from stream_app.cli.demo.summary import summary_lines
 from stream_app.cli.demo.worker_process import WorkerDied, WorkerProcess
+from stream_app.cli.signals import interrupts
 from stream_app.errors import UsageError
 from tests.builders import NOON, make_post
 from tests.unit.cli.fake_api import RANKINGS
@@ -133,6 +133,15 @@ def test_the_first_signal_interrupts_and_the_next_are_ignored(number: int) -> No
             os.kill(os.getpid(), number)
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(number) == before
+
+
+def test_what_nohup_started_outlives_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 THRESHOLD = {"version": 1, "as_of": "t", "population": 5, "cut": {"posts": {"0": 10, "1": 4}}}

@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin end the demo once, and nothing disturbs the clearing up."""
+"""Ctrl-C and its kin end a command once, and nothing disturbs the clearing up."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from types import FrameType
 
 # A terminal that closes and a supervisor that stops us mean the same as Ctrl-C.
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """Inside, the first of the signals raises KeyboardInterrupt and later ones are ignored."""
+    """Inside, the first of the signals raises KeyboardInterrupt and later ones are ignored.
+
+    Also where SIGINT came ignored, as shells start what they put into the background; but what
+    `nohup` has started outlives its terminal.
+    """
     numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
+    if before.get(_HANGUP) is signal.SIG_IGN:
+        numbers.remove(_HANGUP)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in numbers:
