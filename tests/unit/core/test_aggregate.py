@@ -75,6 +75,10 @@ def test_a_text_is_scored_once_and_the_first_time_of_creation_stays() -> None:
     assert (row.remembered[0].created_at, row.newest_post_at, row.posts) == (NOON, NOON, 1)
 
 
+def test_every_post_of_a_user_nothing_is_known_of_needs_features() -> None:
+    assert needs_features(None, post(), SCHEME)
+
+
 def test_a_new_post_without_features_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="not encoded"):
         fold_post(new_row("twitter", "u1"), post(), None, SCHEME)

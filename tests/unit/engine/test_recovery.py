@@ -17,10 +17,17 @@ CHANGELOG, POSTS = TP("kol-users-changelog", 0), TP("posts", 0)
 class Recorder:
     """A recovery whose surroundings write down when they are called."""
 
-    def __init__(self, *, callback_error: Exception | None = None, generation: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        callback_error: Exception | None = None,
+        generation: int = 1,
+        rebalance_during_seek: bool = False,
+    ) -> None:
         self.calls: list[str] = []
         self.callback_error = callback_error
-        self.generation = generation
+        self.rebalance_during_seek = rebalance_during_seek
+        self.app = self._app(generation)
 
     def say(self, name: str) -> Any:
         def called(*args: Any) -> None:
@@ -44,22 +51,22 @@ class Recorder:
         assert tps == {POSTS}
         self.calls.append("resume partitions")
 
-    def recovery(self) -> Any:
-        """What `on_recovery_completed` reads of itself."""
-        table = SimpleNamespace(on_recovery_completed=self.callback)
-        tables = SimpleNamespace(
-            values=lambda: [table],
-            on_actives_ready=self.say("actives ready"),
-            on_standbys_ready=self.say("standbys ready"),
-        )
-        app = SimpleNamespace(
+    async def seek(self) -> None:
+        await asyncio.sleep(0)
+        self.calls.append("seek")
+        if self.rebalance_during_seek:
+            self.app.rebalancing_count += 1
+
+    def _app(self, generation: int) -> Any:
+        return SimpleNamespace(
             consumer=SimpleNamespace(
                 assignment=lambda: {CHANGELOG, POSTS},
-                perform_seek=self.say_later("seek"),
+                perform_seek=self.seek,
                 resume_partitions=self.resume_partitions,
                 resume_flow=self.say("resume flow"),
             ),
-            consumer_generation_id=self.generation,
+            consumer_generation_id=generation,
+            rebalancing_count=1,
             on_rebalance_complete=SimpleNamespace(send=self.say_later("rebalance complete")),
             flow_control=SimpleNamespace(resume=self.say("resume flow control")),
             conf=SimpleNamespace(broker_request_timeout=1.0),
@@ -68,28 +75,39 @@ class Recorder:
             on_rebalance_end=self.say("rebalance end"),
             crash=self.say_later("crash"),
         )
-        lookup = type("Lookup", (), {"__getitem__": lambda *_: set()})()
+
+    def recovery(self, kind: type[Recovery]) -> Any:
+        """A recovery of generation 1 with these surroundings, without its threads and timers."""
+        table = SimpleNamespace(on_recovery_completed=self.callback)
 
         async def wait(awaitable: Any, timeout: float | None = None) -> None:  # noqa: ASYNC109
             await awaitable
 
         log: Any = logging.getLogger("test")
         log.dev = log.debug
-        return SimpleNamespace(
-            app=app,
+        recovery = object.__new__(kind)
+        nobody = type("Nobody", (), {"__getitem__": lambda *_: set()})()
+        vars(recovery).update(
+            app=self.app,
             log=log,
-            tables=tables,
-            actives_for_table=lookup,
-            standbys_for_table=lookup,
+            tables=SimpleNamespace(
+                values=lambda: [table],
+                on_actives_ready=self.say("actives ready"),
+                on_standbys_ready=self.say("standbys ready"),
+            ),
+            actives_for_table=nobody,
+            standbys_for_table=nobody,
             completed=SimpleNamespace(set=self.say("completed")),
             _set_recovery_ended=self.say("recovery ended"),
             _is_changelog_tp=lambda tp: tp == CHANGELOG,
             _wait=wait,
+            _rebalance=1,
         )
+        return recovery
 
 
-def calls_of(recovery: Any, recorder: Recorder) -> list[str]:
-    asyncio.run(recovery.on_recovery_completed(recorder.recovery(), 1))
+def calls_of(kind: type[Recovery], recorder: Recorder) -> list[str]:
+    asyncio.run(recorder.recovery(kind).on_recovery_completed(1))
     return recorder.calls
 
 
@@ -122,3 +140,8 @@ def test_a_failing_recovery_callback_stops_the_process_and_nothing_is_resumed() 
 def test_a_recovery_overtaken_by_another_rebalance_resumes_nothing() -> None:
     calls = calls_of(SafeRecovery, Recorder(generation=2))
     assert calls[-1] == "callback"
+
+
+def test_a_rebalance_that_begins_during_the_seek_leaves_the_partitions_paused() -> None:
+    calls = calls_of(SafeRecovery, Recorder(rebalance_during_seek=True))
+    assert calls[-1] == "seek"
