@@ -54,7 +54,8 @@ def default_settings() -> Settings:
 
 def settings_table() -> str:
     settings = default_settings()
-    fixed = {*fingerprint(settings), "preset"}  # whose family is in the fingerprint
+    # Not by their own names: the preset's family, and precision in the encoder's identity.
+    fixed = {*fingerprint(settings), "preset", "precision"}
     rows = []
     for row in describe(settings):
         default = "" if row["default"] in (None, "") else f"`{row['default']}`"
@@ -84,16 +85,13 @@ def presets_table() -> str:
         (f"`{preset}`", *(f"{exponents[name]:g}" if name in exponents else "-" for name in names))
         for preset, exponents in PRESETS.items()
     ]
-    return markdown_table(("preset", *names), rows)
+    reach = f"`neutral_reach` of every preset: {NEUTRAL_REACH} followers."
+    return markdown_table(("preset", *names), rows) + "\n\n" + reach
 
 
 def weights_table() -> str:
     rows = [[f"`{name}`" for name in DEFAULT_WEIGHTS], [f"{w:g}" for w in DEFAULT_WEIGHTS.values()]]
     return markdown_table(rows[0], rows[1:])
-
-
-def neutral_reach() -> str:
-    return f"`neutral_reach` is **{NEUTRAL_REACH}** followers for every preset."
 
 
 def records_of(*kinds: type[msgspec.Struct]) -> str:
@@ -140,7 +138,6 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "dead-letter reasons": reasons_table,
         "presets": presets_table,
         "weights": weights_table,
-        "neutral reach": neutral_reach,
         "snapshot": lambda: records_of(Snapshot, Standing),
         "line": lambda: records_of(LineRecord, Line, TierLine),
         "ranking": lambda: records_of(RankingChunk),
