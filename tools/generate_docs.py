@@ -18,6 +18,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from stream_app.core.originality import COPY, DIFFERENT, FLOOR
 from stream_app.core.row import UserRow
 from stream_app.core.scheme import NEUTRAL_REACH, PRESETS
 from stream_app.core.standing import Standing
@@ -94,6 +95,12 @@ def weights_table() -> str:
     return markdown_table(rows[0], rows[1:])
 
 
+def originality_table() -> str:
+    slope = f"1 - {1 - FLOOR:g} x (s - {DIFFERENT:g}) / {COPY - DIFFERENT:g}"
+    rows = [(f"up to {DIFFERENT:g}", "1"), ("between", slope), (f"from {COPY:g}", f"{FLOOR:g}")]
+    return markdown_table(("similarity s to the nearest earlier post", "originality"), rows)
+
+
 def records_of(*kinds: type[msgspec.Struct]) -> str:
     """Fields by their place in the array, with the comments that stand beside them in the code."""
     return "\n\n".join(_record(kind) for kind in kinds)
@@ -138,6 +145,7 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "dead-letter reasons": reasons_table,
         "presets": presets_table,
         "weights": weights_table,
+        "originality": originality_table,
         "snapshot": lambda: records_of(Snapshot, Standing),
         "line": lambda: records_of(LineRecord, Line, TierLine),
         "ranking": lambda: records_of(RankingChunk),

@@ -17,8 +17,8 @@ PRESETS: dict[str, dict[str, float]] = {
     "article": {"reach": 1.0, "text": 1.0},
 }
 
-#: Followers assumed of a user whose count nobody has reported: the median of the bundled stream's
-#: users.
+#: Followers assumed of a user whose count nobody has reported. Between the median of the authors of
+#: the whole stocknet file (256) and the median over their posts (620); see docs/scoring.md.
 NEUTRAL_REACH = 400
 
 
