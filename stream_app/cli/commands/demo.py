@@ -80,7 +80,7 @@ def demo(
     names another. Ctrl-C ends it.
     """
     from stream_app.cli.demo.worker_process import WorkerDied
-    from stream_app.cli.signals import interrupts
+    from stream_app.cli.signals import apart_from_make, interrupts
     from stream_app.sample import sample_path
 
     plan = _Plan(
@@ -91,7 +91,7 @@ def demo(
         browse=not (no_browser or once) and sys.stdout.isatty() and _has_screen(),
         once=once,
     )
-    with interrupts():
+    with interrupts(), apart_from_make():
         try:
             return _run(plan)
         except KeyboardInterrupt:

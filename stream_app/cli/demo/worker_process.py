@@ -15,7 +15,7 @@ from typing import Self
 from stream_app.errors import FatalError, KolError, UsageError
 
 # Ctrl-C ends the demo within 5 s; nothing the worker still holds is worth more than that.
-_GRACE_S = 3.0
+_GRACE_S = 2.5
 COMMAND = (sys.executable, "-m", "stream_app", "worker", "--end-with-input")
 _LAST_LINES = 15
 _LAST_BYTES = 16 * 1024

@@ -1,6 +1,5 @@
 """The parts of `kol demo`, each alone."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -15,7 +14,6 @@ from stream_app.cli.demo.ports import free_port
 from stream_app.cli.demo.settling import Settling, reaches
 from stream_app.cli.demo.summary import summary_lines
 from stream_app.cli.demo.worker_process import WorkerDied, WorkerProcess
-from stream_app.cli.signals import interrupts
 from stream_app.errors import UsageError
 from tests.builders import NOON, make_post
 from tests.unit.cli.fake_api import RANKINGS
@@ -123,25 +121,6 @@ def test_a_taken_port_gives_way_only_if_nobody_chose_it() -> None:
 
 def test_port_0_is_any_free_port() -> None:
     assert free_port("127.0.0.1", 0, or_any=False) > 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_interrupts_and_the_next_are_ignored(number: int) -> None:
-    before = signal.getsignal(number)
-    with interrupts():
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-        os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(number) == before
-
-
-def test_what_nohup_started_outlives_its_terminal() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with interrupts():
-            os.kill(os.getpid(), signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 THRESHOLD = {"version": 1, "as_of": "t", "population": 5, "cut": {"posts": {"0": 10, "1": 4}}}
