@@ -16,7 +16,7 @@ from stream_app.cli.terminal import Bar, bar, columns, spinner
 from stream_app.cli.web_client import NotReachable, Refused, WebClient
 from stream_app.cli.wording import event_line
 from stream_app.errors import FatalError
-from stream_app.sources.replay import GroupLag
+from stream_app.sources.group_lag import GroupLag
 
 if TYPE_CHECKING:
     from stream_app.messages import Post

@@ -17,7 +17,7 @@ from stream_app.embedded import EmbeddedBroker
 from stream_app.engine.topics import topic_table
 from stream_app.messages import decode_post, encode_post
 from stream_app.settings import Settings, load_settings
-from stream_app.sources.replay import GroupLag
+from stream_app.sources.group_lag import GroupLag
 from tests.builders import NOON, make_post
 from tests.unit.sources.test_replay import records
 

@@ -12,7 +12,8 @@ from stream_app.embedded import PRODUCE, EmbeddedBroker
 from stream_app.errors import BrokerError
 from stream_app.messages import Post, decode_interaction, decode_post, partition_of
 from stream_app.settings import Settings, load_settings
-from stream_app.sources.replay import GroupLag, Pace, Replayer
+from stream_app.sources.group_lag import GroupLag
+from stream_app.sources.replay import Pace, Replayer
 from tests.builders import NOON, make_interaction, make_post
 
 PARTITIONS = 3
