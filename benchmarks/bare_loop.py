@@ -1,7 +1,7 @@
-"""The least that could do the job: an aiokafka loop with msgspec, no framework, no recovery, no web.
+"""The least that could do the job: an aiokafka loop with msgspec; no recovery, no web.
 
-Decode, fold into a dict of running sums, produce the row to a changelog, commit after each poll. It prints
-the number of events and the seconds from the first to the last as JSON.
+Decode, fold into a dict of running sums, produce the row to a changelog, commit after each poll.
+It prints the number of events and the seconds from the first to the last as JSON.
 """
 
 from __future__ import annotations

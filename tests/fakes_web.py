@@ -16,8 +16,8 @@ from stream_app.core.row import UserRow
 from stream_app.core.scheme import Scheme, Tier
 from stream_app.core.standing import Standing, standing_of
 from stream_app.core.tiers import Line, decide, draw
-from stream_app.messages import COUNT_FIELDS, KolEvent, TextFeatures
 from stream_app.engine.metrics import Metrics
+from stream_app.messages import COUNT_FIELDS, KolEvent, TextFeatures
 from stream_app.web.server import create_web_app
 from tests.builders import NOON, make_post
 

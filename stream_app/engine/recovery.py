@@ -66,7 +66,7 @@ class SafeRecovery(Recovery):
         await super().on_rebalance(*args, **kwargs)
 
     def _is_overtaken(self, generation_id: int) -> bool:
-        """Whether another rebalance has begun: partitions must then stay paused for its own seek."""
+        """Whether another rebalance has begun: partitions then stay paused for its own seek."""
         app = self.app
         if app.consumer_generation_id == generation_id and app.rebalancing_count == self._rebalance:
             return False
