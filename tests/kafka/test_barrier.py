@@ -21,7 +21,7 @@ def test_a_refused_changelog_stops_the_worker_and_loses_nothing(
     send(system, generator.events)
 
     assert worker.wait(60) == 1
-    assert "the changelog takes no more" in worker.log()
+    assert "the changelog takes no more" in worker.log_path.read_text()
 
     worker.start()
     reckon(system, worker, generator.truth())

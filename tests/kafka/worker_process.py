@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
+import os
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from faust.tables.recovery import Recovery
 
 from stream_app import app as composition
 from stream_app.engine import faust_app
 from stream_app.engine.faust_app import SafeApp
-from stream_app.engine.recovery import SafeRecovery
 from stream_app.errors import KolError
 from stream_app.settings import Settings, load_settings
 from tests.fakes import FakeEncoder
 
 #: Share of the session time-out after which a member sends its heartbeat.
 HEARTBEATS = 6
+#: Longer than the time between two commits: what was acknowledged too early is committed by then.
+REFUSAL_DELAY_S = 2.0
 CHANGELOG = "-users-changelog"
 
 
@@ -44,11 +48,6 @@ def shorten_sessions(seconds: float) -> None:
     vars(composition)["create_faust_app"] = create_short
 
 
-def recover_like_stock_faust() -> None:
-    """Partitions are resumed before they are sought, as Faust 0.15.3 does."""
-    SafeRecovery.on_recovery_completed = Recovery.on_recovery_completed  # type: ignore[method-assign]
-
-
 def refuse_changelog_after(requests: int) -> None:
     """The broker takes the first so many record batches; the answer to later ones is an error."""
     send_batch = AIOKafkaProducer.send_batch
@@ -59,23 +58,40 @@ def refuse_changelog_after(requests: int) -> None:
         if topic.endswith(CHANGELOG):
             left -= 1
             if left < 0:
-                answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-                answer.set_exception(ChangelogRefusedError("the changelog takes no more"))
-                return answer
+                return asyncio.ensure_future(_refuse_late())
         return await send_batch(producer, batch, topic, partition=partition)
 
     AIOKafkaProducer.send_batch = send_or_refuse
 
 
+def show_where_it_hangs(_number: int, _frame: FrameType | None) -> None:
+    """What every thread and every task waits for, on standard error; then the end."""
+    faulthandler.dump_traceback(all_threads=True)
+    for task in asyncio.all_tasks(asyncio.get_event_loop_policy().get_event_loop()):
+        sys.stderr.write(f"{task.get_name()}\n")
+        waiting: Any = task.get_coro()
+        while getattr(waiting, "cr_frame", None) is not None:
+            code = waiting.cr_code
+            sys.stderr.write(
+                f"  {code.co_filename}:{waiting.cr_frame.f_lineno} {code.co_qualname}\n"
+            )
+            waiting = waiting.cr_await
+    sys.stderr.flush()
+    os._exit(70)
+
+
+async def _refuse_late() -> None:
+    await asyncio.sleep(REFUSAL_DELAY_S)
+    raise ChangelogRefusedError("the changelog takes no more")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--session-timeout", type=float, default=3.0, help="seconds")
-    parser.add_argument("--stock-recovery", action="store_true")
     parser.add_argument("--refuse-changelog-after", type=int, metavar="REQUESTS")
     options = parser.parse_args()
+    signal.signal(signal.SIGQUIT, show_where_it_hangs)
     shorten_sessions(options.session_timeout)
-    if options.stock_recovery:
-        recover_like_stock_faust()
     if options.refuse_changelog_after is not None:
         refuse_changelog_after(options.refuse_changelog_after)
     try:

@@ -31,7 +31,7 @@ SETTLE_TIMEOUT_S = 90.0
 HTTP_TIMEOUT_S = 10.0
 LOG_LINES_SHOWN = 40
 
-WITH_FAKE_ENCODER = (sys.executable, "-X", "faulthandler", "-m", "tests.kafka.worker_process")
+WITH_FAKE_ENCODER = (sys.executable, "-m", "tests.kafka.worker_process")
 KOL_WORKER = (sys.executable, "-m", "stream_app", "worker")
 
 
@@ -108,7 +108,7 @@ class Worker:
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGABRT)  # faulthandler shows where it hangs
+            self._process.send_signal(signal.SIGQUIT)  # `worker_process` shows where it hangs
             self._process.wait()
             raise AssertionError(
                 f"{self._home.name} still ran after {timeout_s:g} s:\n{self.log()}"
