@@ -3,7 +3,8 @@
     python -m benchmarks.worker [--events 200000] [--users 20000] [--repeats 3]
 
 Starts its own Kafka (Java and Maven), loads the topic, then lets each runner read it from the
-beginning, in turn. Prints JSON: events/s of each repeat, medians, the ratio, CPU time per event of the worker.
+beginning, in turn. Prints JSON: events/s of each repeat, medians, the ratio, and the worker's CPU
+time per event.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import faust
@@ -37,7 +38,7 @@ from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.engine.startup_checks import check_faust
 from stream_app.engine.topics import check_topics, topic_ids, topic_names
 from stream_app.engine.user_table import UserTable
-from stream_app.errors import KolError, UsageError
+from stream_app.errors import BrokerError, KolError, UsageError
 from stream_app.messages import TextFeatures
 from stream_app.settings import Settings, fingerprint
 from stream_app.web.server import create_web_app
@@ -309,8 +310,23 @@ _FAUST_SERVICES: tuple[type[Any], ...] = (
 )
 
 
+async def _wait_for_broker(settings: Settings) -> None:
+    """Return when the topics are there and fit; a broker out of reach is waited for."""
+    deadline = monotonic() + settings.broker_timeout
+    while True:
+        try:
+            await check_topics(settings)
+        except BrokerError as error:
+            if monotonic() >= deadline:
+                raise
+            log.warning("waiting for the broker: %s", error)
+            await asyncio.sleep(1.0)
+        else:
+            return
+
+
 async def _prepare(settings: Settings) -> dict[str, str]:
-    await check_topics(settings)
+    await _wait_for_broker(settings)
     names = topic_names(settings)
     kept = [names.posts, names.interactions, names.thresholds, names.snapshots]
     return await topic_ids(settings, kept)

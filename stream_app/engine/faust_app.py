@@ -85,7 +85,7 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         # Rows hardly shrink (signatures are random bits) and compressing them costs a tenth of a
         # core.
         producer_compression_type=None,
-        producer_request_timeout=120.0,
+        producer_request_timeout=settings.broker_timeout,
         producer_max_request_size=_MOST_REQUEST_BYTES,
         table_standby_replicas=0,
     )
