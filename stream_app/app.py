@@ -152,13 +152,12 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         partitions=ownership.partitions,
         encoder=encoder,
         metrics=metrics,
-        line_topic=names.thresholds,
         line_key=record_key(settings.app_id, "line"),
         batch_size=settings.batch_size,
         linger_s=settings.linger,
     )
     pipeline_ref.append(pipeline)
-    add_agents(app, pipeline, (*sources, names.thresholds), names.snapshots)
+    add_agents(app, pipeline, sources, names.thresholds, names.snapshots)
     leader = Leader(
         app=app,
         broker=settings.broker,
@@ -184,8 +183,17 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
     return Worker(app, pipeline, beside, answers)
 
 
-def add_agents(app: SafeApp, pipeline: Pipeline, scored: tuple[str, ...], snapshots: str) -> None:
-    """The scoring agent over the co-partitioned topics, and the one that elects the leader."""
+def add_agents(
+    app: SafeApp,
+    pipeline: Pipeline,
+    sources: tuple[str, ...],
+    thresholds: str,
+    snapshots: str,
+) -> None:
+    """The agents for posts and interactions, for lines, and the one that elects the leader.
+
+    All topics but the last have equally many partitions, so Faust assigns them together.
+    """
     raw: dict[str, Any] = {
         "key_type": bytes,
         "value_type": bytes,
@@ -198,13 +206,18 @@ def add_agents(app: SafeApp, pipeline: Pipeline, scored: tuple[str, ...], snapsh
         consumer: Any = app.consumer
         await pipeline.take(stream, consumer.guard)
 
+    async def follow_line(stream: Any) -> None:
+        consumer: Any = app.consumer
+        await pipeline.take_lines(stream, consumer.guard)
+
     async def elect(stream: Any) -> None:
         consumer: Any = app.consumer
         async for event in stream.noack().events():
             consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
             await stream.ack(event)
 
-    app.agent(app.topic(*scored, **raw), name="score", concurrency=1)(score)
+    app.agent(app.topic(*sources, **raw), name="score", concurrency=1)(score)
+    app.agent(app.topic(thresholds, **raw), name="follow_line", concurrency=1)(follow_line)
     app.agent(app.topic(snapshots, **raw), name="elect", concurrency=1)(elect)
 
 

@@ -73,8 +73,10 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         topic_disable_leader=True,
         topic_partitions=settings.partitions,
         stream_wait_empty=True,
-        # All partitions paused at once leave the fetcher nothing to do: room for many batches.
-        stream_buffer_maxsize=65_536,
+        # Posts in the buffer are paused at four fifths of it; small enough, and read in small
+        # helpings, that a line does not wait for a backlog of posts to be taken in first.
+        stream_buffer_maxsize=8_192,
+        broker_max_poll_records=1_000,
         broker_commit_interval=1.0,
         broker_session_timeout=30.0,
         broker_heartbeat_interval=3.0,

@@ -34,7 +34,7 @@ class Metrics:
         def histogram(name: str, help_text: str) -> Histogram:
             return Histogram(f"kol_{name}", help_text, registry=registry, buckets=_SECONDS)
 
-        self.events = counter("events", "Valid events taken in, by topic", "topic")
+        self.events = counter("events", "Records handled, by topic", "topic")
         self.dead_letters = counter("dead_letters", "Bad records put aside, by reason", "reason")
         self.clamped_times = counter(
             "clamped_times", "Events from the future, brought back to their record's time"

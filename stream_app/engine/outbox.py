@@ -31,10 +31,17 @@ class Outbox:
         self._app_id = app_id
         self._metrics = metrics
         self._pending: list[Awaitable[Any]] = []
+        self._forwards: list[tuple[Awaitable[Any], Any]] = []
         self._letters: list[tuple[Awaitable[Any], Any, list[tuple[str, bytes]]]] = []
 
     async def settle(self) -> None:
         """Wait until the broker has confirmed what was sent. Raises what it answers instead."""
+        forwards, self._forwards = self._forwards, []
+        for sent, message in forwards:
+            try:
+                await sent
+            except KafkaError as error:
+                await self._cannot_carry(message, error)
         letters, self._letters = self._letters, []
         for sent, message, headers in letters:
             try:
@@ -86,8 +93,7 @@ class Outbox:
         self, message: Any, headers: list[tuple[str, bytes]], error: Exception
     ) -> None:
         """Name the place of a record that no dead letter can carry; raises any other error."""
-        cause = error if isinstance(error, KafkaError) else error.__cause__
-        if not isinstance(cause, MessageSizeTooLargeError | RecordTooLargeError):
+        if not _is_too_large(error):
             raise error
         headers = [*headers, ("dlq-truncated", b"%d" % len(message.value or b""))]
         await self._send(self._topics.dead_letters, message.key, None, headers=headers)
@@ -101,15 +107,27 @@ class Outbox:
             if name not in (FORWARDED, ORIGIN)
         ]
         headers += [(FORWARDED, b"1"), (ORIGIN, origin.encode())]
-        await self._send(
-            message.topic,
-            verdict.key,
-            message.value,
-            partition=verdict.partition,
-            timestamp_ms=round(message.timestamp * 1000),
-            headers=headers,
-        )
-        self._metrics.forwarded.inc()
+        try:
+            sent = await self._app.producer.send(
+                message.topic,
+                verdict.key,
+                message.value,
+                verdict.partition,
+                round(message.timestamp * 1000) / 1000,
+                headers,
+            )
+        except ProducerSendError as error:
+            await self._cannot_carry(message, error)
+        else:
+            self._forwards.append((sent, message))
+            self._metrics.forwarded.inc()
+
+    async def _cannot_carry(self, message: Any, error: Exception) -> None:
+        """Put a misplaced record aside that is too large to forward; raises any other error."""
+        if not _is_too_large(error):
+            raise error
+        detail = "value: in another user's partition, and too large to be forwarded"
+        await self.dead_letter(message, Rejected("too-large", detail))
 
     async def _send(
         self,
@@ -119,12 +137,15 @@ class Outbox:
         *,
         headers: list[tuple[str, bytes]],
         partition: int | None = None,
-        timestamp_ms: int | None = None,
     ) -> None:
-        timestamp = timestamp_ms / 1000 if timestamp_ms is not None else None
         self._pending.append(
-            await self._app.producer.send(topic, key, value, partition, timestamp, headers)
+            await self._app.producer.send(topic, key, value, partition, None, headers)
         )
+
+
+def _is_too_large(error: Exception) -> bool:
+    cause = error if isinstance(error, KafkaError) else error.__cause__
+    return isinstance(cause, MessageSizeTooLargeError | RecordTooLargeError)
 
 
 def _pairs(headers: Any) -> list[tuple[str, bytes]]:

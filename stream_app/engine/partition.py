@@ -28,8 +28,8 @@ class Partition:
         self.unread: list[str] = []
         #: the reserved row of this assignment has been written, unsent events sent
         self.announced = False
-        #: the table names users whose events may be unsent
-        self.names_unsent = False
+        #: reserved rows in the table that name users whose events may be unsent
+        self.unsent_pieces = 0
         self._scheme = scheme
 
     def edge(self) -> int | None:

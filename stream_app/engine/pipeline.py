@@ -61,7 +61,6 @@ class Pipeline:
         partitions: Mapping[int, Partition],
         encoder: Encoder,
         metrics: Metrics,
-        line_topic: str,
         line_key: bytes,
         batch_size: int,
         linger_s: float,
@@ -74,7 +73,6 @@ class Pipeline:
         self._partitions = partitions
         self._encoder = encoder
         self._metrics = metrics
-        self._line_topic = line_topic
         self._line_key = line_key
         self._batch_size = batch_size
         self._linger_s = linger_s
@@ -88,25 +86,31 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._taken = asyncio.Event()
         self._stream: Any = None
+        self._line_stream: Any = None
 
     # -- the agent's side
 
     async def take(self, stream: Any, guard: OrderGuard) -> None:
-        """Body of the agent: take every record of the three topics in order. Never returns."""
+        """Body of the scoring agent: take posts and interactions in order. Never returns."""
         self._stream = stream
         most = self._batch_size * _INBOX_BATCHES
         async for event in stream.noack().events():
             message = event.message
             guard.taken(message.tp, message.offset, message.link)
-            if message.topic == self._line_topic:
-                self._lines.append(event)
-                self._wake.set()
-                continue
             self._inbox.append(event)
             self._arrived.set()
             while len(self._inbox) >= most:
                 self._room.clear()
                 await self._room.wait()
+
+    async def take_lines(self, stream: Any, guard: OrderGuard) -> None:
+        """Body of the lines' agent: they do not queue behind posts. Never returns."""
+        self._line_stream = stream
+        async for event in stream.noack().events():
+            message = event.message
+            guard.taken(message.tp, message.offset, message.link)
+            self._lines.append(event)
+            self._wake.set()
 
     @property
     def waiting(self) -> int:
@@ -211,7 +215,7 @@ class Pipeline:
             for number, (record, sketch) in newest.items():
                 await self._scorer.apply_line(number, record.line, sketch)
             for event in events:
-                await self._stream.ack(event)
+                await self._line_stream.ack(event)
 
     async def _sort_line(
         self,

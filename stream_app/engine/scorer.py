@@ -43,6 +43,9 @@ from stream_app.engine.user_table import UserTable, Write, meta_key, unsent_key
 from stream_app.errors import OrderError
 from stream_app.messages import Cause, KolEvent, TextFeatures, decode_event, encode_event
 
+#: Users named in one reserved row: far below the largest record, whatever their keys.
+_NAMES = 250
+
 Verdict = Accepted | Rejected | Misplaced
 
 
@@ -253,9 +256,7 @@ class Scorer:
             ) from None
         if not partition.announced:
             partition.announced = True
-            data = self._table.read(number, unsent_key(number))
-            for key in msgspec.msgpack.decode(data, type=list[bytes]) if data else []:
-                partition.names_unsent = True
+            for key in self._read_unsent(partition):
                 row = self._rows.get(number, key)
                 if row is not None and row.transition is not None:
                     await self._outbox.event(decode_event(row.transition.event), number)
@@ -358,10 +359,27 @@ class Scorer:
         writes = []
         for number, partition in batch.partitions.items():
             keys = [event.user.key.encode() for place, event in batch.events if place == number]
-            if keys or partition.names_unsent:
-                partition.names_unsent = bool(keys)
-                writes.append(Write(number, unsent_key(number), msgspec.msgpack.encode(keys)))
+            pieces = [keys[i : i + _NAMES] for i in range(0, len(keys), _NAMES)]
+            # Pieces that are not needed any more are emptied, not deleted.
+            empty: list[list[bytes]] = [[]] * (partition.unsent_pieces - len(pieces))
+            partition.unsent_pieces = len(pieces)
+            for piece, names in enumerate([*pieces, *empty]):
+                data = msgspec.msgpack.encode(names)
+                writes.append(Write(number, unsent_key(number, piece), data))
         return writes
+
+    def _read_unsent(self, partition: Partition) -> list[bytes]:
+        """The users named, piece by piece up to the first empty one."""
+        keys: list[bytes] = []
+        while True:
+            data = self._table.read(
+                partition.number, unsent_key(partition.number, partition.unsent_pieces)
+            )
+            piece = msgspec.msgpack.decode(data, type=list[bytes]) if data else []
+            if not piece:
+                return keys
+            keys += piece
+            partition.unsent_pieces += 1
 
 
 def _row_for(verdict: Accepted) -> UserRow:

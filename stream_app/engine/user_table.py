@@ -30,9 +30,9 @@ def meta_key(partition: int) -> bytes:
     return RESERVED + b"partition:%d" % partition
 
 
-def unsent_key(partition: int) -> bytes:
-    """Key of the reserved row that names users whose last KOL event may not have been sent."""
-    return RESERVED + b"unsent:%d" % partition
+def unsent_key(partition: int, piece: int = 0) -> bytes:
+    """Key of a reserved row that names users whose last KOL event may not have been sent."""
+    return RESERVED + b"unsent:%d:%d" % (partition, piece)
 
 
 class Write(NamedTuple):

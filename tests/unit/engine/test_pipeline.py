@@ -34,6 +34,7 @@ class Stream:
     def __init__(self, guard: OrderGuard) -> None:
         self.guard = guard
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.lines: asyncio.Queue[Any] = asyncio.Queue()
         self.acked: list[tuple[str, int]] = []
         self.progress = asyncio.Event()
 
@@ -51,13 +52,29 @@ class Stream:
     def push(self, record: Any) -> None:
         self.guard.handed(record.tp, [record.offset])
         record.link = self.guard.delivered(record.tp, record.offset)
-        self.queue.put_nowait(SimpleNamespace(message=record))
+        queue = self.lines if record.topic == TOPICS.thresholds else self.queue
+        queue.put_nowait(SimpleNamespace(message=record))
 
     async def acked_so_far(self, count: int) -> list[tuple[str, int]]:
         while len(self.acked) < count:
             self.progress.clear()
             await asyncio.wait_for(self.progress.wait(), 10)
         return self.acked
+
+
+class LineStream:
+    """The stream of the lines' agent; what it acknowledges is remembered in one place."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.ack = stream.ack
+
+    def noack(self) -> LineStream:
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        while True:
+            yield await self._stream.lines.get()
 
 
 class Gate:
@@ -103,7 +120,6 @@ class Bench:
             partitions=worker.ownership.partitions,
             encoder=self.gate,
             metrics=worker.metrics,
-            line_topic=TOPICS.thresholds,
             line_key=LINE_KEY,
             batch_size=batch_size,
             linger_s=0.0,
@@ -124,6 +140,7 @@ def run(test: Callable[[Bench], Awaitable[None]], **changes: Any) -> None:
         pipeline = bench.pipeline
         loops = [
             asyncio.create_task(pipeline.take(bench.stream, bench.guard)),
+            asyncio.create_task(pipeline.take_lines(LineStream(bench.stream), bench.guard)),
             asyncio.create_task(pipeline.collect()),
             asyncio.create_task(pipeline.apply()),
         ]

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
 from stream_app.core.quantile_sketch import QuantileSketch
@@ -16,7 +15,6 @@ from tests.unit.engine.stand_ins import PARTITIONS, TOPICS, Broker, Worker, fixe
 HOME = partition_of(b"twitter:u1", PARTITIONS)
 
 
-@pytest.mark.xfail(reason="the names of all users a line moves are one record")
 def test_a_line_that_moves_very_many_users_writes_no_record_near_a_mebibyte() -> None:
     """Forty thousand users with short names in one partition would do as well."""
 
@@ -44,7 +42,6 @@ def test_a_line_that_moves_very_many_users_writes_no_record_near_a_mebibyte() ->
     asyncio.run(body())
 
 
-@pytest.mark.xfail(reason="a forwarded record carries headers, and perhaps less compression")
 def test_a_misplaced_record_too_large_to_be_forwarded_is_a_dead_letter() -> None:
     async def body() -> Broker:
         worker = await Worker(Broker(), make_scheme()).start()
