@@ -26,8 +26,8 @@ from stream_app.settings import load_settings
 
 SEED = 20_240_501
 TOKENS = 40  # of a text
-POSTS = 512  # texts of a round, all different
-ARTICLE_POSTS = 24  # the article's loop is slow: fewer say as much
+POSTS = 128  # texts of a round, all different
+ARTICLE_POSTS = 12  # the article's loop is slow: fewer say as much
 PACKAGES = ("torch", "transformers", "numpy")
 
 
@@ -85,8 +85,8 @@ def contenders(folder: Path) -> dict[str, tuple[Callable[[list[str]], object], i
     return {
         "article loop": (article_loop(folder), ARTICLE_POSTS),
         "kol-stream auto": (ours(str(folder)), POSTS),
-        "kol-stream fp32": (ours(str(folder), precision="fp32"), POSTS // 4),
-        "kol-stream article preset": (ours(str(folder), logits_norm=True), POSTS // 4),
+        "kol-stream fp32": (ours(str(folder), precision="fp32"), POSTS // 2),
+        "kol-stream article preset": (ours(str(folder), logits_norm=True), POSTS // 2),
         "kol-stream bundled": (ours("bundled"), POSTS),
     }
 
@@ -109,7 +109,10 @@ def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         rates = measure(write_small_shape(Path(folder)), options.rounds)
     base = rates["article loop"]
