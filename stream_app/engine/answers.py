@@ -124,7 +124,7 @@ class Answers:
         metrics.lag.clear()
         for number, partition in self._partitions.items():
             for topic in self._sources:
-                end = self._app.consumer.highwater(TP(topic, number))
+                end = self._app.consumer.known_end(TP(topic, number))
                 behind = (end or 0) - (partition.meta.offsets.get(topic, -1) + 1)
                 metrics.lag.labels(topic, str(number)).set(max(behind, 0))
         return metrics.render()

@@ -1,6 +1,8 @@
-"""Faust's consumer with three repairs, each small and each tested.
+"""Faust's consumer with four repairs, each small and each tested.
 
 - every record passes the order guard (`order_guard`);
+- no fetch is under way while a position is changed: its records would be dropped, and with them
+  the events of the streams or the rows of a recovery;
 - a record whose delivery needs no waiting costs no future: stock `_drain_messages` wraps each one
 in four futures and a task, which is most of the cost of an event; - when all partitions are
 paused by full buffers it waits for the first to resume, not for a whole second.
@@ -24,6 +26,9 @@ from stream_app.engine.order_guard import OrderGuard
 #: after it was sent, so this bounds the latency; Faust fixes it at 1.5 s.
 FETCH_WAIT_MS = 100
 
+#: A fetch that finds nothing ends after this long; a seek waits for it.
+_FETCH_TIMEOUT_S = 0.2
+
 #: Records handed over before the event loop gets a turn. A stream takes one record a turn, so with
 #: Faust's 100 the buffers fill while the agent starves.
 _YIELD_EVERY = 2
@@ -45,6 +50,8 @@ class SafeConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.guard = OrderGuard()
         self._resumed = asyncio.Event()
+        #: held while a fetch is under way, and while a seek is
+        self._fetching = asyncio.Lock()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> SafeConsumerThread:
@@ -53,28 +60,58 @@ class SafeConsumer(driver.Consumer):
     # -- order guard
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets; every partition starts a new chain."""
-        await super().perform_seek()
-        for tp in self.assignment():
-            if not self._is_changelog_tp(tp):
-                self.guard.seek(tp, self._read_offset[tp])
+        """Seek to the committed offsets; every partition starts a new chain.
+
+        Not while the flow is stopped: stock `getmany` asks for it then, on its own, and the seek
+        would take effect in the middle of the next generation. The rebalance that stopped the flow
+        seeks when its recovery is complete.
+        """
+        if not self.flow_active:
+            return
+        async with self._fetching:
+            await super().perform_seek()
+            for tp in self.assignment():
+                if not self._is_changelog_tp(tp):
+                    self.guard.seek(tp, self._read_offset[tp])
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek, with no fetch under way that would still move on from the old position."""
+        async with self._fetching:
+            await super().seek_wait(partitions)
 
     async def _getmany(
         self,
         active_partitions: set[TP] | None,
         timeout: float,  # noqa: ASYNC109  - Faust's signature
     ) -> Any:
-        records = await super()._getmany(active_partitions, timeout)
+        async with self._fetching:
+            # A copy: aiokafka takes an empty set for all partitions, and Faust empties its own
+            # while a fetch is under way, when it pauses everything for a rebalance.
+            wanted = set(active_partitions) if active_partitions else active_partitions
+            records = await super()._getmany(wanted, timeout)
+        kept = {}
         for tp, batch in (records or {}).items():
-            if not self._is_changelog_tp(tp):
-                self.guard.handed(tp, [record.offset for record in batch])
-        return records
+            if tp in self._get_active_partitions() or tp in self._buffered_partitions:
+                kept[tp] = batch
+                if not self._is_changelog_tp(tp):
+                    self.guard.handed(tp, [record.offset for record in batch])
+            elif not self._is_changelog_tp(tp):
+                # Paused meanwhile: the position has moved on, so only a seek may come next.
+                self.guard.dropped(tp)
+        return kept
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         message = super()._to_message(tp, record)
         if not self._is_changelog_tp(tp):
             message.link = self.guard.delivered(tp, record.offset)  # type: ignore[attr-defined]
         return message
+
+    def known_end(self, tp: TP) -> int | None:
+        """The partition's end as of the last fetch; None before one, or when not assigned."""
+        try:
+            return self.highwater(tp)
+        except AssertionError:  # how aiokafka says that the partition is not assigned
+            return None
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Say nothing: an idle partition is no error here, and lag and readiness are our own."""
@@ -125,7 +162,7 @@ class SafeConsumer(driver.Consumer):
     async def _deliver_next(self) -> None:
         read_offset = self._read_offset
         since_yield = 0
-        async for tp, message in self.getmany(timeout=1.0):
+        async for tp, message in self.getmany(timeout=_FETCH_TIMEOUT_S):
             since_yield += 1
             if since_yield > _YIELD_EVERY:
                 since_yield = 0

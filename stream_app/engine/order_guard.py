@@ -17,6 +17,9 @@ from faust.types import TP
 
 from stream_app.errors import OrderError
 
+#: Beyond any offset: whatever is fetched next, without a seek, came after a hole.
+_HOLE = 2**63
+
 
 class Link(NamedTuple):
     """A record's place: the chain it belongs to and its number there, from 0."""
@@ -60,6 +63,11 @@ class OrderGuard:
             previous = offset
             queue.append(offset)
         self._fetched[tp] = previous
+
+    def dropped(self, tp: TP) -> None:
+        """Fetched records were not handed over: until the next seek there is a hole."""
+        if tp in self._chains:
+            self._fetched[tp] = _HOLE
 
     def delivered(self, tp: TP, offset: int) -> Link:
         """The record goes on to the agents. Raises OrderError when one before it was left out."""

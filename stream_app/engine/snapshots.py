@@ -123,7 +123,7 @@ class SnapshotPublisher:
         """Source topics with records that this partition has not absorbed, as far as is known."""
         unread = []
         for topic in self._sources:
-            end = self._app.consumer.highwater(TP(topic, partition.number))
+            end = self._app.consumer.known_end(TP(topic, partition.number))
             if end is None or end > partition.meta.offsets.get(topic, -1) + 1:
                 unread.append(topic)
         return unread

@@ -216,7 +216,7 @@ class Worker:
         self.app: Any = SimpleNamespace(
             producer=self.producer,
             assignor=SimpleNamespace(assigned_actives=lambda: self.assigned),
-            consumer=SimpleNamespace(highwater=self._highwater),
+            consumer=SimpleNamespace(known_end=self._highwater),
         )
         self.owned = range(PARTITIONS)
         self.encoder = FakeEncoder()
