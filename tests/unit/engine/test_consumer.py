@@ -176,7 +176,7 @@ def test_an_error_of_the_delivery_comes_out() -> None:
 def consumer_between(records: dict[TP, list[int]], monkeypatch: pytest.MonkeyPatch) -> Any:
     """A consumer whose base class fetches these offsets, and was sought to offset 5."""
 
-    async def fetch(self: Any, wanted: Any, timeout: float) -> dict[TP, list[Any]]:
+    async def fetch(self: Any, wanted: Any, timeout_s: float) -> dict[TP, list[Any]]:
         await asyncio.sleep(0)
         return {tp: [SimpleNamespace(offset=o) for o in offsets] for tp, offsets in records.items()}
 
@@ -255,7 +255,7 @@ def test_a_set_that_faust_empties_during_the_fetch_does_not_become_all_partition
     consumer = consumer_between({}, monkeypatch)
     asked = []
 
-    async def fetch(self: Any, wanted: set[TP], timeout: float) -> dict[TP, list[Any]]:
+    async def fetch(self: Any, wanted: set[TP], timeout_s: float) -> dict[TP, list[Any]]:
         consumer._active_partitions.clear()
         asked.append(wanted)
         return {}
@@ -269,7 +269,7 @@ def test_a_seek_waits_for_the_fetch_under_way(monkeypatch: pytest.MonkeyPatch) -
     consumer = consumer_between({POSTS: [5]}, monkeypatch)
     done = []
 
-    async def fetch(self: Any, wanted: Any, timeout: float) -> dict[TP, list[Any]]:
+    async def fetch(self: Any, wanted: Any, timeout_s: float) -> dict[TP, list[Any]]:
         for _ in range(3):
             await asyncio.sleep(0)
         done.append("fetched")
