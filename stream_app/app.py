@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-import faust
 from aiohttp import web
-from faust.types import TP
-from mode import Service
 
 from stream_app.core.scheme import PRESETS, Scheme, Tier
 from stream_app.encoder.base import Encoder
 from stream_app.encoder.factory import create_encoder
+from stream_app.engine.agents import add_agents, owns_snapshots
 from stream_app.engine.answers import Answers
 from stream_app.engine.board_reader import BoardReader
-from stream_app.engine.consumer import SafeConsumer, SafeConsumerThread, SafeProducer
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
 from stream_app.engine.intake import Intake
@@ -31,15 +28,14 @@ from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.ownership import Ownership
 from stream_app.engine.pipeline import Pipeline
-from stream_app.engine.recovery import SafeRecovery, SafeTableManager
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.engine.startup_checks import check_faust
 from stream_app.engine.topics import check_topics, topic_ids, topic_names
-from stream_app.engine.user_table import UserTable
-from stream_app.errors import BrokerError, KolError, UsageError
+from stream_app.errors import BrokerError
 from stream_app.messages import TextFeatures
+from stream_app.process import Beside, Process, set_up_logging
 from stream_app.settings import Settings, fingerprint
 from stream_app.web.server import create_web_app
 
@@ -52,8 +48,9 @@ class Worker:
 
     app: SafeApp
     pipeline: Pipeline
-    beside: tuple[Callable[[], Any], ...]
-    answers: Answers
+    #: run beside the Faust app, for ever
+    loops: tuple[Callable[[], Any], ...]
+    web_app: web.Application
 
 
 def create_scheme(settings: Settings) -> Scheme:
@@ -179,148 +176,14 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         metrics=metrics,
         source_topics=sources,
     )
-    beside = (pipeline.collect, pipeline.apply, boards.run, feed.run, leader.run)
-    return Worker(app, pipeline, beside, answers)
-
-
-def add_agents(
-    app: SafeApp,
-    pipeline: Pipeline,
-    sources: tuple[str, ...],
-    thresholds: str,
-    snapshots: str,
-) -> None:
-    """The agents for posts and interactions, for lines, and the one that elects the leader.
-
-    All topics but the last have equally many partitions, so Faust assigns them together.
-    """
-    raw: dict[str, Any] = {
-        "key_type": bytes,
-        "value_type": bytes,
-        "key_serializer": "raw",
-        "value_serializer": "raw",
-        "allow_empty": True,
-    }
-
-    async def score(stream: Any) -> None:
-        consumer: Any = app.consumer
-        await pipeline.take(stream, consumer.guard)
-
-    async def follow_line(stream: Any) -> None:
-        consumer: Any = app.consumer
-        await pipeline.take_lines(stream, consumer.guard)
-
-    async def elect(stream: Any) -> None:
-        consumer: Any = app.consumer
-        async for event in stream.noack().events():
-            consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
-            await stream.ack(event)
-
-    app.agent(app.topic(*sources, **raw), name="score", concurrency=1)(score)
-    app.agent(app.topic(thresholds, **raw), name="follow_line", concurrency=1)(follow_line)
-    app.agent(app.topic(snapshots, **raw), name="elect", concurrency=1)(elect)
-
-
-def owns_snapshots(app: SafeApp, topic: str) -> bool:
-    """Whether this worker is the leader."""
-    if app.rebalancing or not app.tables.actives_ready:
-        return False
-    return TP(topic, 0) in app.assignor.assigned_actives()
-
-
-class Beside(Service):
-    """Runs the web server and the loops beside the Faust app; one failure stops the process."""
-
-    def __init__(self, worker: Worker, settings: Settings, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._worker = worker
-        self._settings = settings
-        self._runner: web.AppRunner | None = None
-
-    async def on_start(self) -> None:
-        """Open the web server, then let the loops run."""
-        settings = self._settings
-        token = settings.web_token
-        site_app = create_web_app(
-            self._worker.answers,
-            token=token.get_secret_value() if token is not None else None,
-            base_url=web_url(settings),
-        )
-        self._runner = web.AppRunner(
-            site_app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, settings.web_bind, settings.web_port).start()
-        except OSError as error:
-            raise UsageError(
-                f"the web API cannot listen on {settings.web_bind}:{settings.web_port} "
-                f"({error.strerror}); choose another KOL_WEB_PORT"
-            ) from error
-        for loop_body in self._worker.beside:
-            self.add_future(self._guarded(loop_body))
-
-    async def _guarded(self, body: Callable[[], Any]) -> None:
-        try:
-            await body()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            # The Faust app must not go on acknowledging without us.
-            await self._worker.app.crash(error)
-            raise
-
-    async def on_stop(self) -> None:
-        """Close the web server and the encoder's thread."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-        self._worker.pipeline.close()
-
-
-class Process(faust.Worker):
-    """Faust's worker process, with an exit code, and one line for known errors."""
-
-    def _setup_logging(self) -> None:
-        """Leave logging as the program has set it up."""
-
-    async def _sentinel_task(self) -> None:
-        """Give closing connections a moment, where mode sleeps for a second."""
-        await asyncio.sleep(0.1)
-
-    def run(self) -> int:
-        """Run until a signal or a failure; returns the exit code."""
-        failure: BaseException | None = None
-        starting = asyncio.ensure_future(self.start(), loop=self.loop)
-        self._starting_fut = starting
-        try:
-            self.loop.run_until_complete(starting)
-        except asyncio.CancelledError:
-            pass
-        except Exception as error:  # every failure ends in the exit code below
-            failure = error
-        try:
-            self.on_worker_shutdown()
-            self.stop_and_shutdown()
-        except Exception as error:  # the crash's reason is raised here once more
-            failure = failure or error
-        if failure is None:
-            return 0
-        if isinstance(failure, KolError):
-            raise failure
-        log.error("the worker stops: %r", failure, exc_info=failure)
-        return 1
-
-
-_FAUST_SERVICES: tuple[type[Any], ...] = (
-    SafeApp,
-    SafeConsumer,
-    SafeConsumerThread,
-    SafeTableManager,
-    SafeRecovery,
-    SafeProducer,
-    UserTable,
-    Beside,
-)
+    token = settings.web_token
+    web_app = create_web_app(
+        answers,
+        token=token.get_secret_value() if token is not None else None,
+        base_url=web_url(settings),
+    )
+    loops = (pipeline.collect, pipeline.apply, boards.run, feed.run, leader.run)
+    return Worker(app, pipeline, loops, web_app)
 
 
 async def _wait_for_broker(settings: Settings) -> None:
@@ -351,16 +214,7 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     Raises:
         KolError: with one line that says what to do; nothing was lost.
     """
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("stream_app").setLevel(settings.log_level.upper())
-    if settings.log_level == "debug":
-        logging.getLogger().setLevel(logging.INFO)
-    else:
-        # Faust's services log under the module of their subclass; what they say is for debugging.
-        for service in _FAUST_SERVICES:
-            service.logger = logging.getLogger(f"faust.{service.__name__}")
+    set_up_logging(settings.log_level)
     # The fetching thread takes many short turns; with Python's 5 ms it would wait longest for the
     # lock.
     sys.setswitchinterval(0.0005)
@@ -375,7 +229,13 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     worker = create_app(settings, encoder=encoder, ids=ids)
     process = Process(
         worker.app,
-        Beside(worker, settings),
+        Beside(
+            app=worker.app,
+            loops=worker.loops,
+            web_app=worker.web_app,
+            settings=settings,
+            on_end=worker.pipeline.close,
+        ),
         quiet=True,
         redirect_stdouts=False,
         loop=asyncio.get_event_loop_policy().get_event_loop(),

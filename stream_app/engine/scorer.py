@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -28,11 +27,11 @@ from stream_app.core.aggregate import (
     new_row,
 )
 from stream_app.core.quantile_sketch import QuantileSketch
-from stream_app.core.row import Transition, UserRow, encode_row
+from stream_app.core.row import UserRow, encode_row
 from stream_app.core.scheme import Scheme
-from stream_app.core.standing import Standing, standing_of
-from stream_app.core.tiers import Line, TierLine, decide, percentile
-from stream_app.core.transitions import transition_event
+from stream_app.core.tiers import Line
+from stream_app.engine.batch import Batch, Touched
+from stream_app.engine.decider import Decider
 from stream_app.engine.intake import Accepted, Misplaced, Rejected
 from stream_app.engine.internal_records import encode
 from stream_app.engine.metrics import Metrics
@@ -41,34 +40,12 @@ from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.user_table import UserTable, Write, meta_key, unsent_key
 from stream_app.errors import OrderError
-from stream_app.messages import Cause, KolEvent, TextFeatures, decode_event, encode_event
+from stream_app.messages import Cause, TextFeatures, decode_event
 
 #: Users named in one reserved row: far below the largest record, whatever their keys.
 _NAMES = 250
 
 Verdict = Accepted | Rejected | Misplaced
-
-
-@dataclass(slots=True)
-class Touched:
-    """A row that a batch works on."""
-
-    partition: Partition
-    key: bytes
-    row: UserRow
-    #: the last event that had an effect; None while the batch only repeated known ones
-    cause: Cause | None = None
-    standing: Standing | None = None
-    level: int = 0
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one batch reads, writes and sends."""
-
-    touched: dict[tuple[int, bytes], Touched] = field(default_factory=dict)
-    partitions: dict[int, Partition] = field(default_factory=dict)
-    events: list[tuple[int, KolEvent]] = field(default_factory=list)
 
 
 class Scorer:
@@ -92,7 +69,7 @@ class Scorer:
         self._partitions = partitions
         self._metrics = metrics
         self._encode_text = encode_text
-        self._sketch: QuantileSketch | None = None
+        self._decider = Decider(scheme, partitions)
 
     # -- posts and interactions
 
@@ -203,7 +180,7 @@ class Scorer:
         # Rows that a crash left decided by this very line, their events perhaps unsent.
         await self.repeat_line(number, line.version)
         partition.meta.line = line
-        self._sketch = sketch
+        self._decider.sketch = sketch
         columns, names = partition.columns, self._scheme.names
         edge = partition.edge()
         if edge is not None:
@@ -267,63 +244,9 @@ class Scorer:
     # -- both
 
     def _decide(self, batch: Batch, touched: Touched) -> None:
-        if touched.cause is None:
-            return
-        row, scheme, line = touched.row, self._scheme, touched.partition.meta.line
-        standing = standing_of(row, scheme)
-        level = scheme.level_of(row.tier)
-        touched.standing, touched.level = standing, level
-        if standing is None or line is None:
-            return
-        counted = touched.partition.is_eligible(row.posts, row.newest_post_at)
-        new = decide(standing.z, counted=counted, level=level, lines=self._lines(line))
-        if new == level:
-            return
-        now = self.high_mark()
-        occurred_at = now if now is not None else standing.as_of
-        event = transition_event(
-            standing,
-            level=new,
-            from_tier=row.tier,
-            line=line,
-            cause=touched.cause,
-            occurred_at=occurred_at,
-            percentile=self._percentile(standing.z) if counted else None,
-            scheme=scheme,
-        )
-        cause = touched.cause
-        row.tier = event.tier
-        row.tier_since = occurred_at if event.tier is not None else None
-        if cause.threshold_version is not None:
-            row.transition = Transition("", cause.threshold_version, encode_event(event))
-        else:
-            row.transition = Transition(cause.topic or "", cause.offset or 0, encode_event(event))
-        touched.standing = msgspec.structs.replace(standing, tier=event.tier)
-        touched.level = new
-        batch.events.append((touched.partition.number, event))
-
-    def _lines(self, line: Line) -> list[TierLine]:
-        """The record's lines in the order of the configured tiers."""
-        bounds = {bound.name: bound for bound in line.tiers}
-        return [
-            bounds.get(tier.name, TierLine(tier.name, tier.quantile)) for tier in self._scheme.tiers
-        ]
-
-    def _percentile(self, z: float) -> float | None:
-        if self._sketch is not None:
-            return percentile(self._sketch, z)
-        merged = QuantileSketch.merged(p.sketch for p in self._partitions.values())
-        return percentile(merged, z)
-
-    def high_mark(self) -> int | None:
-        """Greatest event time this worker knows of (ms)."""
-        marks = [mark for p in self._partitions.values() if (mark := p.high_mark()) is not None]
-        marks += [
-            p.meta.line.high_mark
-            for p in self._partitions.values()
-            if p.meta.line is not None and p.meta.line.high_mark is not None
-        ]
-        return max(marks, default=None)
+        event = self._decider.decide(touched)
+        if event is not None:
+            batch.events.append((touched.partition.number, event))
 
     async def _commit(self, batch: Batch) -> None:
         scheme = self._scheme

@@ -280,7 +280,7 @@ class Worker:
     def line(self, version: int, expiry_mark: int | None = None) -> tuple[Line, QuantileSketch]:
         partitions = self.ownership.partitions.values()
         sketch = QuantileSketch.merged(partition.sketch for partition in partitions)
-        mark = self.scorer.high_mark()
+        mark = self.scorer._decider.high_mark()
         tiers = draw(sketch, self.scheme)
         return Line(version, mark, expiry_mark or mark, sketch.n, tiers, {}), sketch
 

@@ -1,0 +1,32 @@
+"""What one batch works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream_app.core.row import UserRow
+from stream_app.core.standing import Standing
+from stream_app.engine.partition import Partition
+from stream_app.messages import Cause, KolEvent
+
+
+@dataclass(slots=True)
+class Touched:
+    """A row that a batch works on."""
+
+    partition: Partition
+    key: bytes
+    row: UserRow
+    #: the last event that had an effect; None while the batch only repeated known ones
+    cause: Cause | None = None
+    standing: Standing | None = None
+    level: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one batch reads, writes and sends."""
+
+    touched: dict[tuple[int, bytes], Touched] = field(default_factory=dict)
+    partitions: dict[int, Partition] = field(default_factory=dict)
+    events: list[tuple[int, KolEvent]] = field(default_factory=list)

@@ -1,0 +1,90 @@
+"""Deciding tiers: a user's standing against the line in force in her partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.row import Transition
+from stream_app.core.scheme import Scheme
+from stream_app.core.standing import standing_of
+from stream_app.core.tiers import Line, TierLine, decide, percentile
+from stream_app.core.transitions import transition_event
+from stream_app.engine.batch import Touched
+from stream_app.engine.partition import Partition
+from stream_app.messages import KolEvent, encode_event
+
+
+class Decider:
+    """Knows the owned partitions and the distribution that the newest line was drawn from."""
+
+    def __init__(self, scheme: Scheme, partitions: Mapping[int, Partition]) -> None:
+        self._scheme = scheme
+        self._partitions = partitions
+        #: of the whole system; None before the first line
+        self.sketch: QuantileSketch | None = None
+
+    def decide(self, touched: Touched) -> KolEvent | None:
+        """Set standing, level and tier of a touched user; the event where the tier changes.
+
+        Once per user and batch. The event is kept in the row, to be sent again after a crash.
+        """
+        if touched.cause is None:
+            return None
+        row, scheme, line = touched.row, self._scheme, touched.partition.meta.line
+        standing = standing_of(row, scheme)
+        level = scheme.level_of(row.tier)
+        touched.standing, touched.level = standing, level
+        if standing is None or line is None:
+            return None
+        counted = touched.partition.is_eligible(row.posts, row.newest_post_at)
+        new = decide(standing.z, counted=counted, level=level, lines=self._lines(line))
+        if new == level:
+            return None
+        now = self.high_mark()
+        occurred_at = now if now is not None else standing.as_of
+        event = transition_event(
+            standing,
+            level=new,
+            from_tier=row.tier,
+            line=line,
+            cause=touched.cause,
+            occurred_at=occurred_at,
+            percentile=self._percentile(standing.z) if counted else None,
+            scheme=scheme,
+        )
+        cause = touched.cause
+        row.tier = event.tier
+        row.tier_since = occurred_at if event.tier is not None else None
+        if cause.threshold_version is not None:
+            row.transition = Transition("", cause.threshold_version, encode_event(event))
+        else:
+            row.transition = Transition(cause.topic or "", cause.offset or 0, encode_event(event))
+        touched.standing = msgspec.structs.replace(standing, tier=event.tier)
+        touched.level = new
+        return event
+
+    def _lines(self, line: Line) -> list[TierLine]:
+        """The record's lines in the order of the configured tiers."""
+        bounds = {bound.name: bound for bound in line.tiers}
+        return [
+            bounds.get(tier.name, TierLine(tier.name, tier.quantile)) for tier in self._scheme.tiers
+        ]
+
+    def _percentile(self, z: float) -> float | None:
+        if self.sketch is not None:
+            return percentile(self.sketch, z)
+        merged = QuantileSketch.merged(p.sketch for p in self._partitions.values())
+        return percentile(merged, z)
+
+    def high_mark(self) -> int | None:
+        """Greatest event time this worker knows of (ms)."""
+        marks = [mark for p in self._partitions.values() if (mark := p.high_mark()) is not None]
+        marks += [
+            p.meta.line.high_mark
+            for p in self._partitions.values()
+            if p.meta.line is not None and p.meta.line.high_mark is not None
+        ]
+        return max(marks, default=None)
