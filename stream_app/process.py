@@ -119,11 +119,31 @@ _FAUST_SERVICES: tuple[type[Any], ...] = (
 )
 
 
+class KnownFailures(logging.Filter):
+    """Leaves out the tracebacks of errors that end as one line that says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_ending = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write the record."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, KolError):
+            self._is_ending = True
+            return False
+        # What breaks while the process ends for a known reason is no news.
+        return not (self._is_ending and record.name.startswith(("faust", "mode", "asyncio")))
+
+
 def set_up_logging(level: str) -> None:
     """Log to standard error: our own lines at `level`, those of libraries from warnings on."""
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if level != "debug":
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(KnownFailures())
     logging.getLogger("stream_app").setLevel(level.upper())
     if level == "debug":
         logging.getLogger().setLevel(logging.INFO)
