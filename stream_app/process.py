@@ -9,6 +9,7 @@ from typing import Any
 
 import faust
 from aiohttp import web
+from faust.exceptions import NotReady
 from mode import Service
 
 from stream_app.engine.consumer import SafeConsumer, SafeConsumerThread, SafeProducer
@@ -62,6 +63,10 @@ class Beside(Service):
             await body()
         except asyncio.CancelledError:
             raise
+        except NotReady:
+            # The producer is gone once an orderly stop has seen all records through.
+            if not self._app.should_stop:
+                raise
         except Exception as error:
             # The Faust app must not go on acknowledging without us.
             await self._app.crash(error)

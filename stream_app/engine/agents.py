@@ -50,6 +50,6 @@ def add_agents(
 
 def owns_snapshots(app: SafeApp, topic: str) -> bool:
     """Whether this worker is the leader."""
-    if app.rebalancing or not app.tables.actives_ready:
+    if app.should_stop or app.rebalancing or not app.tables.actives_ready:
         return False
     return TP(topic, 0) in app.assignor.assigned_actives()

@@ -72,7 +72,7 @@ class SnapshotPublisher:
 
     async def publish_due(self) -> None:
         """Send what changed, when it is time. Raises what the broker answered to the last ones."""
-        if self.seconds_to_next() > 0:
+        if self._app.should_stop or self.seconds_to_next() > 0:
             return
         started = time.monotonic()
         if self._pending:

@@ -214,6 +214,7 @@ class Worker:
         self.table = cast(Any, Table(self.broker))
         self.producer = Producer(self.broker)
         self.app: Any = SimpleNamespace(
+            should_stop=False,
             producer=self.producer,
             assignor=SimpleNamespace(assigned_actives=lambda: self.assigned),
             consumer=SimpleNamespace(known_end=self._highwater),
