@@ -29,9 +29,9 @@ FETCH_WAIT_MS = 100
 #: A fetch that finds nothing ends after this long; a seek waits for it.
 _FETCH_TIMEOUT_S = 0.2
 
-#: Records handed over before the event loop gets a turn. A stream takes one record a turn, so with
-#: Faust's 100 the buffers fill while the agent starves.
-_YIELD_EVERY = 2
+#: Records handed over before the event loop gets a turn; streams take all of them in it
+#: (`stream`).
+_YIELD_EVERY = 100
 
 
 class SafeConsumerThread(driver.AIOKafkaConsumerThread):

@@ -11,6 +11,7 @@ from yarl import URL
 
 from stream_app.engine.consumer import SafeTransport
 from stream_app.engine.recovery import SafeTableManager
+from stream_app.engine.stream import QuickStream
 from stream_app.engine.topics import topic_names
 from stream_app.engine.user_table import UserTable
 from stream_app.settings import Settings
@@ -66,6 +67,7 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         worker_redirect_stdouts=False,
         Table=UserTable,
         TableManager=SafeTableManager,
+        Stream=QuickStream,
         Monitor=QuietMonitor,
         ConsumerScheduler=DefaultSchedulingStrategy,
         agent_supervisor="mode.supervisors:CrashingSupervisor",

@@ -10,6 +10,7 @@ from faust import streams
 from stream_app.engine.consumer import SafeConsumer
 from stream_app.engine.faust_app import SafeApp
 from stream_app.engine.recovery import SafeRecovery, SafeTableManager
+from stream_app.engine.stream import QuickStream
 from stream_app.engine.user_table import UserTable
 from stream_app.errors import UsageError
 
@@ -29,10 +30,12 @@ def check_faust(app: SafeApp, table: Any) -> None:
             "faust-streaming was installed without its C extension, which skips events after a "
             "rebalance differently: install a binary wheel of it (not NO_CYTHON, not from source)"
         )
+    stream: Any = app.conf.Stream
     repaired = (
         isinstance(app.tables, SafeTableManager)
         and isinstance(app.tables.recovery, SafeRecovery)
         and isinstance(table, UserTable)
+        and stream is QuickStream
         and app._new_transport().Consumer is SafeConsumer  # noqa: SLF001
     )
     if not repaired:
