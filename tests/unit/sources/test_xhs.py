@@ -87,7 +87,7 @@ def test_all_notes_of_an_author_are_observed_at_the_end_of_her_crawl(tmp_path: P
     stamped_when_written = note(note_id="old", last_modify_ts=WRITTEN)
     early = note(note_id="early", last_modify_ts=CRAWLED - 60_000)
     other = note(note_id="other", user_id="b", last_modify_ts=CRAWLED + 9)
-    found = posts(tmp_path, stamped_when_written, early, note(), other)
+    found = posts(tmp_path, note(), stamped_when_written, early, other)
     assert [post.observed_at for post in found] == [CRAWLED] * 3 + [CRAWLED + 9]
 
 
