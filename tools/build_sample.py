@@ -71,7 +71,7 @@ def sample_posts(tweets: Path) -> list[Post]:
     for post in found:
         if isinstance(post, BadLine):
             sys.exit(f"{post}: the sample is made of whole files only")
-        if FIRST <= post.event_time < END:
+        if isinstance(post, Post) and FIRST <= post.event_time < END:
             good.append(post)
     return in_event_time_order(good)
 

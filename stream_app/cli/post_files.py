@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import click
 
-from stream_app.messages import Post
-from stream_app.sources import BadLine, in_event_time_order, read_events
+from stream_app.sources import BadLine, Event, format_named, in_event_time_order
 
 STANDARD_INPUT = "-"
 
 
 class PostFiles:
-    """The posts of one or several files.
+    """The posts and interactions of one or several files.
 
     Attributes:
         bad_lines: how many there were so far; each has been named on standard error.
@@ -24,27 +24,24 @@ class PostFiles:
     ) -> None:
         self.bad_lines = 0
         self._files = files
-        self._format = format_name
+        self._format = format_named(format_name)
         self._limit = limit
 
     @property
     def is_streamed(self) -> bool:
-        """Whether posts are sent as they come: what still grows cannot be sorted."""
-        return list(self._files) == [STANDARD_INPUT]
+        """Whether events are sent as they come: what still grows cannot be sorted."""
+        return list(self._files) == [STANDARD_INPUT] and self._format.is_by_line
 
-    def in_order(self) -> list[Post]:
-        """The first `limit` posts of all the files together by event time."""
+    def in_order(self) -> list[Event]:
+        """The first `limit` events of all the files together by event time."""
         return in_event_time_order(self._read())[: self._limit]
 
-    def as_they_come(self) -> Iterator[Post]:
-        """The first `limit` posts in the order of the files."""
-        for number, post in enumerate(self._read(), start=1):
-            yield post
-            if number == self._limit:
-                return
+    def as_they_come(self) -> Iterator[Event]:
+        """The first `limit` events in the order of the files."""
+        return islice(self._read(), self._limit)
 
-    def _read(self) -> Iterator[Post]:
-        for item in read_events(self._files, self._format):
+    def _read(self) -> Iterator[Event]:
+        for item in self._format.events_of_files(self._files):
             if isinstance(item, BadLine):
                 self.bad_lines += 1
                 click.echo(str(item), err=True)

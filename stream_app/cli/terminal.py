@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 _GAP = "  "
 
 
-def is_terminal() -> bool:
-    """Whether standard output is a terminal that can move its cursor."""
+def is_terminal(*, err: bool = False) -> bool:
+    """Whether standard output, or standard error, is a terminal that can move its cursor."""
     import os
 
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    stream = sys.stderr if err else sys.stdout
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def columns() -> int | None:
@@ -92,9 +93,12 @@ class Bar(Protocol):
 
 
 @contextmanager
-def bar(title: str, total: int | None) -> Iterator[Bar]:
-    """A progress bar with count, rate and time left; elsewhere a line each fifth of the way."""
-    if not is_terminal():
+def bar(title: str, total: int | None, *, err: bool = False) -> Iterator[Bar]:
+    """A progress bar with count, rate and time left; elsewhere a line each fifth of the way.
+
+    With `err` it is drawn on standard error, and standard output is left to somebody's data.
+    """
+    if not is_terminal(err=err):
         yield _Lines(title, total)
         return
     from rich.console import Console
@@ -115,7 +119,7 @@ def bar(title: str, total: int | None) -> Iterator[Bar]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         TextColumn("left"),
-        console=Console(highlight=False),
+        console=Console(highlight=False, stderr=err),
         transient=True,
     ) as progress:
         yield _RichBar(progress, progress.add_task(title, total=total, rate=""))
@@ -160,13 +164,13 @@ class _Lines:
 
 
 @contextmanager
-def spinner(title: str) -> Iterator[None]:
-    """Something turns while we wait; elsewhere the title is said once."""
-    if not is_terminal():
-        click.echo(f"{title} ...")
+def spinner(title: str, *, err: bool = False) -> Iterator[None]:
+    """Something turns while we wait; elsewhere the title is said once. `err` as in `bar`."""
+    if not is_terminal(err=err):
+        click.echo(f"{title} ...", err=err)
         yield
         return
     from rich.console import Console
 
-    with Console(highlight=False).status(title):
+    with Console(highlight=False, stderr=err).status(title):
         yield

@@ -16,7 +16,9 @@ from stream_app.messages import MAX_VALUE_BYTES, BadInput
 
 STANDARD_INPUT: Final = "-"
 
-_MAX_LINE_BYTES: Final = 4 * MAX_VALUE_BYTES  # foreign formats carry much that we leave out
+MAX_LINE_BYTES: Final = 4 * MAX_VALUE_BYTES
+"""Foreign formats carry much that we leave out."""
+
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
@@ -42,19 +44,27 @@ def numbered_lines(path: str) -> Iterator[tuple[int, bytes]]:
     Raises:
         UsageError: the file is missing, unreadable or a broken gzip file.
     """
+    for number, line in enumerate(whole_lines(path), start=1):
+        if line := line.strip(b" \t\r\n"):
+            yield number, line
+
+
+def whole_lines(path: str) -> Iterator[bytes]:
+    """Every line with its ending, blank ones too; one too long comes cut off at MAX_LINE_BYTES.
+
+    Raises:
+        UsageError: the file is missing, unreadable or a broken gzip file.
+    """
     with _opened(path) as file:
-        number = 0
-        while line := file.readline(_MAX_LINE_BYTES):
-            number += 1
-            if len(line) == _MAX_LINE_BYTES:
+        while line := file.readline(MAX_LINE_BYTES):
+            if len(line) == MAX_LINE_BYTES:
                 _skip_rest_of_line(file, line)
-            if line := line.strip(b" \t\r\n"):
-                yield number, line
+            yield line
 
 
 def _skip_rest_of_line(file: BinaryIO, line: bytes) -> None:
     while line and not line.endswith(b"\n"):
-        line = file.readline(_MAX_LINE_BYTES)
+        line = file.readline(MAX_LINE_BYTES)
 
 
 @contextmanager

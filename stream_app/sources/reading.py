@@ -1,53 +1,77 @@
-"""Files of public posts, in any format we know, as posts in event-time order."""
+"""Files of public posts, in any format we know, as posts and interactions."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from stream_app.errors import UsageError
-from stream_app.messages import BadInput, Post
-from stream_app.sources import jsonl, twitter_v1
+from stream_app.messages import BadInput
+from stream_app.sources import facebook_csv, jsonl, twitter_v1, weibo_ced, xhs
+from stream_app.sources.events import Event
 from stream_app.sources.lines import BadLine, numbered_lines
 
-PostsOfFile = Callable[[str], Iterator[Post | BadLine]]
-"""Reads one file by its path (`-` is standard input), or raises UsageError."""
+EventsOfFiles = Callable[[Sequence[str]], Iterator[Event | BadLine]]
+"""Reads all files of a command by their paths (`-` is standard input), or raises UsageError."""
 
 
-def by_line(posts_of_line: Callable[[bytes], list[Post]]) -> PostsOfFile:
-    """A reader for formats in which every line stands for itself."""
+class Format(msgspec.Struct, frozen=True, kw_only=True):
+    """How files of one kind are read.
 
-    def posts_of_file(path: str) -> Iterator[Post | BadLine]:
-        for number, line in numbered_lines(path):
-            try:
-                yield from posts_of_line(line)
-            except BadInput as bad:
-                yield BadLine.of(path, number, bad)
+    Attributes:
+        events_of_files: the reader.
+        is_by_line: every line stands for itself, so that events come while a file is being written.
+    """
 
-    return posts_of_file
+    events_of_files: EventsOfFiles
+    is_by_line: bool
 
 
-FORMATS: Final[Mapping[str, PostsOfFile]] = MappingProxyType(
+def by_line(events_of_line: Callable[[bytes], Sequence[Event]]) -> Format:
+    """A format in which every line stands for itself."""
+
+    def events_of_files(paths: Sequence[str]) -> Iterator[Event | BadLine]:
+        for path in paths:
+            for number, line in numbered_lines(path):
+                try:
+                    yield from events_of_line(line)
+                except BadInput as bad:
+                    yield BadLine.of(path, number, bad)
+
+    return Format(events_of_files=events_of_files, is_by_line=True)
+
+
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
     {
-        "jsonl": by_line(jsonl.posts_of_line),
+        "jsonl": by_line(jsonl.events_of_line),
         "twitter-v1": by_line(twitter_v1.posts_of_line),
+        "xhs": Format(events_of_files=xhs.posts_of_files, is_by_line=False),
+        "weibo-ced": Format(events_of_files=weibo_ced.events_of_files, is_by_line=False),
+        "facebook-csv": Format(events_of_files=facebook_csv.posts_of_files, is_by_line=False),
     }
 )
-"""Every value of `--format`. A format that is not line by line brings its own PostsOfFile."""
+"""Every value of `--format`."""
 
 
-def read_events(paths: Sequence[str], format_name: str = "jsonl") -> Iterator[Post | BadLine]:
-    """All posts and bad lines of the files, in the order of the files.
+def format_named(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"{name}: no such format; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def read_events(paths: Sequence[str], format_name: str = "jsonl") -> Iterator[Event | BadLine]:
+    """All events and bad lines of the files.
+
+    They come line by line in the order of the files where the format allows it, else events come
+    when all is read.
 
     Raises:
         UsageError: an unknown format, or a file that cannot be read.
     """
-    posts_of_file = FORMATS.get(format_name)
-    if posts_of_file is None:
-        raise UsageError(f"{format_name}: no such format; there are {', '.join(FORMATS)}")
-    for path in paths:
-        yield from posts_of_file(path)
-
-
-def in_event_time_order(posts: Iterable[Post]) -> list[Post]:
-    """The posts by event time; equal times keep their order. Holds them all, about 1 kB each."""
-    return sorted(posts, key=lambda post: post.event_time)
+    yield from format_named(format_name).events_of_files(paths)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_app.errors import BrokerError
-from stream_app.messages import Interaction, Post, encode_interaction, encode_post
+from stream_app.messages import Post, encode_interaction, encode_post
+from stream_app.sources.events import Event
 from stream_app.sources.group_lag import GroupLag
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
-
-Event = Post | Interaction
 
 _POLL_S: Final = 0.1
 _LAG_INTERVAL_S: Final = 0.2  # a look at the lag asks the broker once for each partition
@@ -61,6 +60,11 @@ class Replayer:
             does not look.
         on_delivered: called in `run` with the number of events acknowledged so far.
         stop: once set, `run` returns soon.
+
+    Attributes:
+        delivered: events acknowledged so far.
+        delivered_interactions: those of them that are interactions.
+        too_large: events that no broker will take.
     """
 
     def __init__(
@@ -73,8 +77,10 @@ class Replayer:
         stop: threading.Event | None = None,
     ) -> None:
         self.delivered = 0
+        self.delivered_interactions = 0
         self.too_large = 0
         self._settings = settings
+        self._posts, self._interactions = settings.topic("posts"), settings.topic("interactions")
         self._pace = Pace(speed)
         self._max_lag = max_lag
         self._on_delivered = on_delivered
@@ -121,9 +127,9 @@ class Replayer:
 
     def _send(self, event: Event) -> None:
         if isinstance(event, Post):
-            topic, value = self._settings.topic("posts"), encode_post(event)
+            topic, value = self._posts, encode_post(event)
         else:
-            topic, value = self._settings.topic("interactions"), encode_interaction(event)
+            topic, value = self._interactions, encode_interaction(event)
         while True:
             try:
                 self._producer.produce(
@@ -159,9 +165,10 @@ class Replayer:
         if self._on_delivered is not None:
             self._on_delivered(self.delivered)
 
-    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.delivered += 1
+            self.delivered_interactions += message.topic() == self._interactions
         else:
             self._count_failure(error)
 

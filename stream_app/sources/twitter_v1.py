@@ -12,8 +12,9 @@ from typing import Final, Optional
 
 import msgspec
 
-from stream_app.messages import BadInput, Post, decode_post, encode_post
-from stream_app.messages.fields import MAX_TOPIC_CODE_POINTS, MAX_TOPICS
+from stream_app.messages import BadInput, Post
+from stream_app.sources.events import checked_post, fitting_topics
+from stream_app.sources.json_lines import line_decoder
 
 PLATFORM: Final = "twitter"
 
@@ -59,7 +60,7 @@ class _Tweet(msgspec.Struct):
     quoted_status: Optional["_Tweet"] = None
 
 
-_decode = msgspec.json.Decoder(_Tweet).decode
+_tweet = line_decoder(_Tweet)
 
 
 def posts_of_line(line: bytes) -> list[Post]:
@@ -68,13 +69,7 @@ def posts_of_line(line: bytes) -> list[Post]:
     Raises:
         BadInput: no tweet of this format, or one that breaks the limits of a post.
     """
-    try:
-        line.decode()  # the decoder skips fields it does not need without looking at their bytes
-        tweet = _decode(line)
-    except msgspec.ValidationError as error:
-        raise BadInput("invalid-field", _blamed(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput("invalid-json", f"value: {error}") from None
+    tweet = _tweet(line)
     seen_at = _time_ms(tweet.created_at)
     told = tweet.retweeted_status or tweet
     posts = [_post(told, seen_at)]
@@ -83,32 +78,27 @@ def posts_of_line(line: bytes) -> list[Post]:
     return posts
 
 
-def _blamed(message: str) -> str:
-    """The decoder's words with the field in front: `user.id_str: Expected ...`."""
-    said, _, path = message.partition(" - at `$")
-    return f"{path.strip('.`') or 'value'}: {said}"
-
-
 def _post(tweet: _Tweet, seen_at: int) -> Post:
     author = tweet.user
     created_at = _time_ms(tweet.created_at)
-    post = Post(
-        id=tweet.id_str,
-        platform=PLATFORM,
-        user_id=author.id_str,
-        text=html.unescape(tweet.full_text or tweet.text or ""),
-        created_at=created_at,
-        observed_at=max(created_at, seen_at),
-        lang=tweet.lang,
-        follower_count=author.followers_count,
-        like_count=tweet.favorite_count,
-        repost_count=tweet.retweet_count,
-        handle=author.screen_name,
-        display_name=author.name,
-        url=_url(tweet),
-        topics=_topics(tweet.entities),
+    return checked_post(
+        Post(
+            id=tweet.id_str,
+            platform=PLATFORM,
+            user_id=author.id_str,
+            text=html.unescape(tweet.full_text or tweet.text or ""),
+            created_at=created_at,
+            observed_at=max(created_at, seen_at),
+            lang=tweet.lang,
+            follower_count=author.followers_count,
+            like_count=tweet.favorite_count,
+            repost_count=tweet.retweet_count,
+            handle=author.screen_name,
+            display_name=author.name,
+            url=_url(tweet),
+            topics=_topics(tweet.entities),
+        )
     )
-    return decode_post(encode_post(post))  # what we send on is held to the contract as well
 
 
 def _without_zeros(quoted: _Tweet) -> _Tweet:
@@ -129,8 +119,7 @@ def _topics(entities: _Entities) -> tuple[str, ...]:
     """Hashtags in lower case, then cash tags with their dollar sign; each once."""
     found = [tag.text.lower() for tag in entities.hashtags]
     found += [f"${tag.text.upper()}" for tag in entities.symbols]
-    fitting = [topic for topic in found if 0 < len(topic) <= MAX_TOPIC_CODE_POINTS]
-    return tuple(dict.fromkeys(fitting))[:MAX_TOPICS]
+    return fitting_topics(found)
 
 
 def _time_ms(text: str) -> int:

@@ -110,14 +110,14 @@ def _run(plan: _Plan) -> int:
 
     found = PostFiles(plan.files, plan.format_name)
     with _surroundings(plan) as (settings, worker, client):
-        posts = found.in_order()  # while the worker starts
+        sent = found.in_order()  # while the worker starts
         wait_until_ready(worker, client)
         click.echo(f"dashboard: {client.base}/")
         if plan.browse:
             open_in_browser(client.base + "/")
-        seconds = Show(settings, worker, client).replay(posts, plan.speed)
+        seconds = Show(settings, worker, client).replay(sent, plan.speed)
         ranking = ask(worker, lambda: client.get("/api/v1/rankings"))
-        print_summary(posts, found.bad_lines, seconds, ranking)
+        print_summary(sent, found.bad_lines, seconds, ranking)
         if not plan.once:
             click.echo(f"replay done; the dashboard stays up at {client.base}/, Ctrl-C ends")
             while True:

@@ -19,8 +19,8 @@ from stream_app.errors import FatalError
 from stream_app.sources.group_lag import GroupLag
 
 if TYPE_CHECKING:
-    from stream_app.messages import Post
     from stream_app.settings import Settings
+    from stream_app.sources import Event
 
 _POLL_S = 0.1
 _LAG_INTERVAL_S = 0.5
@@ -52,7 +52,7 @@ def open_in_browser(url: str) -> bool:
 
 
 class Show:
-    """Replays posts and shows what becomes of them until all are scored."""
+    """Replays posts and interactions and shows what becomes of them until all are scored."""
 
     def __init__(self, settings: Settings, worker: WorkerProcess, client: WebClient) -> None:
         self._settings = settings
@@ -60,22 +60,23 @@ class Show:
         self._client = client
         self._settling = Settling()
 
-    def replay(self, posts: Sequence[Post], speed: float | None) -> float:
-        """Every post is scored and shown by the worker; returns the seconds until the last score.
+    def replay(self, sent: Sequence[Event], speed: float | None) -> float:
+        """Every event is scored and shown by the worker; returns the seconds until the last score.
 
         Raises:
-            KolError: the worker ended, or the posts could not be delivered.
+            KolError: the worker ended, or the events could not be delivered.
         """
         with EventReader(self._settings) as events, GroupLag(self._settings) as lag:
             started = monotonic()
             with (
-                BackgroundReplay(self._settings, posts, speed) as replay,
-                bar("posts scored", len(posts)) as progress,
+                BackgroundReplay(self._settings, sent, speed) as replay,
+                bar("posts scored", len(sent)) as progress,
             ):
                 self._until(lambda: self._is_scored(replay, lag, progress), events, progress)
                 seconds = monotonic() - started
-                progress.move(len(posts))
-                ends = lag.ends(self._settings.topic("posts"))
+                progress.move(len(sent))
+                topics = [self._settings.topic(name) for name in ("posts", "interactions")]
+                ends = {topic: lag.ends(topic) for topic in topics}
                 self._until(lambda: self._is_settled(ends), events, progress)
         return seconds
 
@@ -100,9 +101,9 @@ class Show:
         progress.move(max(delivered - behind, 0))
         return is_done and behind == 0
 
-    def _is_settled(self, ends: dict[int, int]) -> bool:
+    def _is_settled(self, ends: dict[str, dict[int, int]]) -> bool:
         threshold: Any = ask(self._worker, lambda: self._client.get("/api/v1/threshold"))
-        return self._settling.is_settled(threshold, self._settings.topic("posts"), ends)
+        return all(self._settling.is_settled(threshold, *end) for end in ends.items())
 
 
 def ask(worker: WorkerProcess, question: Callable[[], Any]) -> Any:

@@ -15,7 +15,7 @@ from stream_app.cli.demo.settling import Settling, reaches
 from stream_app.cli.demo.summary import summary_lines
 from stream_app.cli.demo.worker_process import WorkerDied, WorkerProcess
 from stream_app.errors import UsageError
-from tests.builders import NOON, make_post
+from tests.builders import NOON, make_interaction, make_post
 from tests.unit.cli.fake_api import RANKINGS
 
 ENDLESS = "import sys, time; print('up', flush=True); time.sleep(600)"
@@ -159,6 +159,12 @@ def test_a_cut_reaches_when_it_contains_every_partition() -> None:
     assert reaches({"posts": {"0": 10, "1": 4}}, "posts", {0: 10, 1: 4})
     assert not reaches({"posts": {"0": 10}}, "posts", {0: 10, 1: 4})
     assert reaches({}, "posts", {0: 0})
+
+
+def test_interactions_are_counted_apart_from_the_posts() -> None:
+    lines = summary_lines([make_post(), make_interaction()], 0, 2.0, RANKINGS)
+    assert lines[0].startswith("1 post of 1 user, 1 interaction; last at ")
+    assert lines[1] == "scored in 2.0 s: 1 events/s"
 
 
 def test_the_last_line_counts_kols_among_those_who_can_be() -> None:

@@ -15,10 +15,15 @@ from stream_app.cli.main import main
 from stream_app.cli.speed import SPEED
 from stream_app.embedded import EmbeddedBroker
 from stream_app.engine.topics import topic_table
-from stream_app.messages import decode_post, encode_post
+from stream_app.messages import (
+    decode_interaction,
+    decode_post,
+    encode_interaction,
+    encode_post,
+)
 from stream_app.settings import Settings, load_settings
 from stream_app.sources.group_lag import GroupLag
-from tests.builders import NOON, make_post
+from tests.builders import NOON, make_interaction, make_post
 from tests.unit.sources.test_replay import records
 
 TWEET = {
@@ -44,6 +49,26 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settin
 def lines_of(*times: int, user_id: str = "u1") -> bytes:
     posts = [make_post(id=f"p{time}", user_id=user_id, created_at=NOON + time) for time in times]
     return b"".join(encode_post(post) + b"\n" for post in posts)
+
+
+CASCADE = (
+    b'{"mid":"o","uid":"7","epoch":1291262818,"text":"","reposts":9}\n'
+    b'{"root_mid":"o","mid":"r2","uid":"b","date":"2010-12-02 12:31:06"}\n'
+    b'{"root_mid":"o","mid":"r1","uid":"a","date":"2010-12-02 12:26:08"}\n'
+    b'{"root_mid":"o","mid":"r3","uid":"c","date":"01-01 18:46"}\n'
+)
+
+
+class Input:
+    """Standard input that holds this."""
+
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BufferedReader(io.BytesIO(data))
+
+
+def interaction_ids(settings: Settings) -> list[str]:
+    found = records(settings, "interactions")
+    return [decode_interaction(value).id for arrived in found.values() for _, value in arrived]
 
 
 def ids(settings: Settings) -> list[str]:
@@ -85,12 +110,45 @@ def test_a_limit_keeps_the_earliest(settings: Settings, tmp_path: Path) -> None:
 def test_standard_input_is_sent_in_its_own_order(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Input:
-        buffer = io.BufferedReader(io.BytesIO(lines_of(3, 1, 2)))
-
-    monkeypatch.setattr("sys.stdin", Input())
+    monkeypatch.setattr("sys.stdin", Input(lines_of(3, 1, 2)))
     assert main(["replay", "-", "--limit", "2"]) == 0
     assert ids(settings) == ["p3", "p1"]
+
+
+def test_standard_input_is_sorted_where_lines_need_one_another(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Input(CASCADE))
+    assert main(["replay", "-", "--format", "weibo-ced"]) == 0
+    assert ids(settings) == ["o"]
+    assert interaction_ids(settings) == ["r1", "r2"]
+
+
+def test_posts_and_interactions_are_merged_and_counted_apart(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    liked = [make_interaction(id=f"i{n}", created_at=NOON + n) for n in (9, 2)]
+    (tmp_path / "i.jsonl").write_bytes(b"".join(encode_interaction(i) + b"\n" for i in liked))
+    (tmp_path / "p.jsonl").write_bytes(lines_of(3, 1))
+    assert main(["replay", "i.jsonl", "p.jsonl", "--limit", "3"]) == 0
+    assert ids(settings) == ["p1", "p3"]
+    assert interaction_ids(settings) == ["i2"]
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"2 posts, 1 interaction, no bad lines, in \d+\.\d s: \d[\d,]* events/s", last
+    )
+
+
+def test_as_json_the_summary_is_one_object_and_all_else_is_on_standard_error(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ced.jsonl").write_bytes(CASCADE)
+    assert main(["replay", "ced.jsonl", "--format", "weibo-ced", "--json"]) == 0
+    captured = capsys.readouterr()
+    summary = json.loads(captured.out)
+    assert summary.pop("seconds") >= 0
+    assert summary == {"posts": 1, "interactions": 2, "bad_lines": 1, "too_large": 0}
+    assert captured.err.startswith("reading ...\nced.jsonl:4: invalid-field: date: ")
 
 
 def test_other_formats_are_read_when_named(settings: Settings, tmp_path: Path) -> None:

@@ -66,9 +66,9 @@ def records(settings: Settings, topic: str) -> dict[int, list[tuple[bytes, bytes
     return found
 
 
-def commit(settings: Settings, offsets: dict[int, int]) -> None:
+def commit(settings: Settings, offsets: dict[int, int], topic: str = "posts") -> None:
     consumer = Consumer({"bootstrap.servers": settings.broker, "group.id": settings.app_id})
-    places = [TopicPartition("posts", number, offset) for number, offset in offsets.items()]
+    places = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
     consumer.commit(offsets=places, asynchronous=False)
     consumer.close()
 
@@ -92,6 +92,12 @@ def test_interactions_go_to_their_own_topic_under_their_targets_key(settings: Se
     ((key, value),) = records(settings, "interactions")[number]
     assert key == interaction.key.encode()
     assert decode_interaction(value) == interaction
+
+
+def test_posts_and_interactions_are_counted_apart_when_delivered(settings: Settings) -> None:
+    replayer = Replayer(settings)
+    replayer.run([*make_posts(5), make_interaction(), make_interaction(id="i2")])
+    assert (replayer.delivered, replayer.delivered_interactions) == (7, 2)
 
 
 def test_names_of_topics_begin_with_the_prefix(broker: EmbeddedBroker) -> None:
@@ -163,6 +169,27 @@ def test_a_throttled_replay_never_runs_further_ahead_than_allowed(settings: Sett
             commit(settings, ends)  # the workers catch up
         thread.join(10)
     assert not thread.is_alive()
+
+
+def test_interactions_count_as_much_as_posts_for_how_far_ahead_a_replay_runs(
+    settings: Settings,
+) -> None:
+    mixed = [
+        event
+        for n, post in enumerate(make_posts(20))
+        for event in (post, make_interaction(id=f"i{n}", target_user_id=post.user_id))
+    ]
+    replayer = Replayer(settings, max_lag=10)
+    thread = threading.Thread(target=replayer.run, args=(mixed,))
+    thread.start()
+    with GroupLag(settings) as lag:
+        while replayer.delivered < 40:
+            assert thread.is_alive() or replayer.delivered == 40
+            assert lag.records() <= 10
+            for topic in ("posts", "interactions"):
+                commit(settings, lag.ends(topic), topic)
+        thread.join(10)
+    assert (replayer.delivered_interactions, thread.is_alive()) == (20, False)
 
 
 def test_the_lag_is_all_there_is_until_the_group_commits(settings: Settings) -> None:

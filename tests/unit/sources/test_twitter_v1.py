@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from stream_app.messages import BadInput, parse_time
+from stream_app.sources.lines import MAX_LINE_BYTES
 from stream_app.sources.twitter_v1 import posts_of_line
 
 
@@ -98,8 +99,9 @@ def test_what_is_not_told_is_unknown() -> None:
         (b"{", "invalid-json", "value: "),
         (b'{"x": ' + b"[" * 100_000, "invalid-json", "value: "),
         (line().replace(b"Stocks", b"\xff"), "invalid-json", "value: "),
-        (b"{}", "invalid-field", "value: "),
-        (line(user={}), "invalid-field", "user: "),
+        (b"{}", "missing-field", "id_str: "),
+        (line(user={}), "missing-field", "user.id_str: "),
+        (b'{"' + b"x" * MAX_LINE_BYTES, "too-large", "value: "),
         (line(user={"id_str": 7}), "invalid-field", "user.id_str: "),
         (line(user={"id_str": ""}), "invalid-field", "user_id: "),
         (line(retweet_count=-1), "invalid-field", "repost_count: "),
