@@ -56,6 +56,11 @@ class Reader:
             text = line.sub(f"{setting.replace('_', '.')}={value}", text)
         path.write_text(text, encoding="utf-8")
 
+    def add(self, name: str, *texts: str) -> None:
+        """More lines at the end of a file."""
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write("\n".join(("", *texts, "")))
+
     def run(self, command: str) -> None:
         """It has ended well."""
         with self.running(command) as process:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from stream_app.messages import KINDS, partition_of, rfc3339
-from tests.builders import NOON
+from stream_app.messages import KINDS
 from tests.kafka.absence import need, skip
-from tests.kafka.batches import producer_ids
 from tests.kafka.broker import CONNECT_POM, KafkaBroker, KafkaUnavailable, free_port, jars
-from tests.kafka.clients import StoredRecord, consume, end_offsets, wait_for
-from tests.kafka.reader import ROOT, Reader, commands
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.clients import consume, make_topic, wait_for
+from tests.kafka.producing import USERS, Sent, System, interaction, lines_of, send, user_key
+from tests.kafka.reader import ROOT, TIMEOUT_S, Reader, commands
+from tests.kafka.workers import running
 
-USERS = [*(f"u{n}" for n in range(38)), "影响者:7", 'a "b"']
 CONNECT = "ConnectStandalone"
 #: Part of a command of the page -> what must be installed for it.
 KEYED = {
@@ -30,51 +26,6 @@ KEYED = {
     "produce_kcat.sh posts": ("kcat", "jq"),
 }
 INTERACTIONS = "produce_kcat.sh interactions"
-MINUTE_MS = 60_000
-
-
-@dataclass(frozen=True)
-class System:
-    """A worker for all the producers; each has a platform, so users, of its own."""
-
-    broker: KafkaBroker
-    workers: Workers
-    worker: Worker
-    kafka_home: Path
-
-    def reader(self, folder: Path) -> Reader:
-        return Reader(
-            folder,
-            {
-                "KOL_BROKER": self.broker.bootstrap,
-                "KOL_PREFIX": self.workers.settings.prefix,
-                "KAFKA_HOME": str(self.kafka_home),
-            },
-        )
-
-    def stored(self, topic: str, platform: str) -> list[StoredRecord]:
-        """What came from one producer, and was not sent on by the worker."""
-        return [
-            record
-            for record in consume(self.broker.bootstrap, topic)
-            if json.loads(record.value or b"")["platform"] == platform
-            and "kol-forwarded" not in dict(record.headers)
-        ]
-
-    def home_of(self, key: bytes) -> int:
-        return partition_of(key, self.workers.settings.partitions)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What a producer was given, what came of it in Kafka, and what the worker made of that."""
-
-    lines: Sequence[bytes]
-    records: Sequence[StoredRecord]
-    forwarded: float
-    dead: float
-    users: dict[str, Any]
-    producers: Sequence[int]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +48,7 @@ def sent(
     """By each producer that gives its records keys."""
     need(*KEYED[request.param])
     reader = system.reader(tmp_path_factory.mktemp("reader"))
-    return send(system, reader, lambda: reader.run(command(request.param)))
+    return send(system, reader, lambda _: reader.run(command(request.param)))
 
 
 def test_each_post_arrives_as_it_was_written_and_in_its_users_order(sent: Sent) -> None:
@@ -149,26 +100,12 @@ def test_connect_sends_lines_without_a_key_and_the_worker_brings_each_post_home_
     system: System, tmp_path: Path
 ) -> None:
     reader = system.reader(tmp_path)
-    names, broker = system.workers.names, system.broker.bootstrap
-    reader.edit(
-        "examples/connect/worker.properties",
-        bootstrap_servers=broker,
-        listeners=f"http://127.0.0.1:{free_port()}",
-    )
-    reader.edit("examples/connect/posts-from-file.properties", topic=names.posts)
+    topic, broker = system.workers.names.posts, system.broker.bootstrap
+    set_up_connect(reader, broker, topic)
 
-    def run() -> None:
-        due = sum(end_offsets(broker, names.posts).values()) + len(lines_of("x"))
-        with reader.running(command(CONNECT)) as process:
-            wait_for(
-                lambda: (
-                    process.poll() is not None
-                    or sum(end_offsets(broker, names.posts).values()) >= due
-                ),
-                "Connect to send the file",
-                60.0,
-            )
-            assert process.poll() is None, reader.said()
+    def run(platform: str) -> None:
+        # Those that the worker sends on meanwhile are not Connect's.
+        run_connect(reader, lambda: len(system.stored(topic, platform)), len(lines_of(platform)))
 
     sent = send(system, reader, run)
     assert [record.key for record in sent.records] == [None] * len(sent.lines)
@@ -177,6 +114,31 @@ def test_connect_sends_lines_without_a_key_and_the_worker_brings_each_post_home_
     astray = [r for r in sent.records if system.home_of(user_key(r.value or b"")) != r.partition]
     assert sent.forwarded == len(astray) > 0
     assert_counted_once(sent)
+
+
+def test_rows_with_a_user_key_become_plain_json_under_that_key(
+    system: System, prefix: str, tmp_path: Path
+) -> None:
+    reader, broker = system.reader(tmp_path), system.broker.bootstrap
+    make_topic(broker, f"{prefix}rows", 4)
+    keys = [f"x:{user}".encode() for user in USERS]
+    reader.write("posts.jsonl", keys)
+    set_up_connect(reader, broker, f"{prefix}rows")
+    # A table is not at hand: each line of the file becomes a row of one field.
+    rows = (ROOT / "examples" / "connect" / "rows.properties").read_text(encoding="utf-8")
+    reader.add(
+        "examples/connect/posts-from-file.properties",
+        rows.replace("transforms=", "transforms=row,"),
+        "transforms.row.type=org.apache.kafka.connect.transforms.HoistField$Value",
+        "transforms.row.field=user_key",
+    )
+    run_connect(reader, lambda: len(consume(broker, f"{prefix}rows")), len(keys))
+    records = consume(broker, f"{prefix}rows")
+    assert sorted(record.key or b"" for record in records) == sorted(keys)
+    for record in records:
+        assert record.key is not None
+        assert json.loads(record.value or b"") == {"user_key": record.key.decode()}
+        assert record.partition == system.home_of(record.key)
 
 
 def test_every_command_of_the_page_is_run_here() -> None:
@@ -194,39 +156,22 @@ def test_connect_is_of_the_brokers_version() -> None:
     assert len(versions) == 1
 
 
-def test_every_example_is_shown_on_the_page() -> None:
-    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-    for path in (ROOT / "examples").rglob("*.*"):
-        assert f"<!-- generated: file {path.relative_to(ROOT)} -->" in page
+def set_up_connect(reader: Reader, broker: str, topic: str) -> None:
+    """Broker and topic are put into the files, as the page says, and a port that is free."""
+    listeners = f"http://127.0.0.1:{free_port()}"
+    reader.edit("examples/connect/worker.properties", bootstrap_servers=broker, listeners=listeners)
+    reader.edit("examples/connect/posts-from-file.properties", topic=topic)
 
 
-def send(system: System, reader: Reader, run: Callable[[], None]) -> Sent:
-    """Runs a producer on posts of a new platform, and waits until they are scored."""
-    platform = f"p{secrets.token_hex(4)}"
-    topic = system.workers.names.posts
-    lines = lines_of(platform)
-    reader.write("posts.jsonl", lines)
-    before = counters(system.worker)
-    run()
-    system.workers.wait_until_scored(system.worker)
-    after = counters(system.worker)
-    records = system.stored(topic, platform)
-    producers = {
-        p: producer_ids(system.broker.directory, topic, p)
-        for p in {record.partition for record in records}
-    }
-    return Sent(
-        lines=lines,
-        records=records,
-        forwarded=after[0] - before[0],
-        dead=after[1] - before[1],
-        users=system.worker.users(f"{platform}:{user}" for user in USERS),
-        producers=[producers[record.partition][record.offset] for record in records],
-    )
+def run_connect(reader: Reader, arrived: Callable[[], int], due: int) -> None:
+    """So many records have arrived; by itself it would go on and wait for more lines."""
+    with reader.running(command(CONNECT)) as process:
 
+        def is_done() -> bool:
+            assert process.poll() is None, reader.said()
+            return arrived() >= due
 
-def counters(worker: Worker) -> tuple[float, float]:
-    return worker.counter("kol_forwarded_total"), worker.counter("kol_dead_letters_total")
+        wait_for(is_done, "Connect to send the file", TIMEOUT_S)
 
 
 def command(part: str) -> str:
@@ -235,46 +180,7 @@ def command(part: str) -> str:
     return found
 
 
-def lines_of(platform: str) -> list[bytes]:
-    """Two posts of each user, then newer counts of the first; JSON of several shapes."""
-    lines = []
-    for round_, minutes in enumerate((0, 1, 60)):
-        for n, user in enumerate(USERS):
-            post = {
-                "id": f"{platform}-{n}-{round_ % 2}",
-                "platform": platform,
-                "user_id": user,
-                "text": f'芯片 "up" again 🚀\t\\ {n} é',
-                "created_at": rfc3339(NOON + round_ % 2 * MINUTE_MS),
-                "observed_at": NOON + minutes * MINUTE_MS,
-                "follower_count": 2**63 - 1 - n,
-                "like_count": [7, None, 12][round_],
-                "topics": [],
-            }
-            spaces = (",", ":") if n % 3 else (" , ", ":  ")
-            text = json.dumps(post, ensure_ascii=n % 2 == 0, separators=spaces)
-            lines.append(text.encode())
-    return lines
-
-
-def interaction(platform: str, n: int, user: str) -> bytes:
-    content = {
-        "id": f"i{n}",
-        "platform": platform,
-        "kind": KINDS[n % len(KINDS)],
-        "actor_id": "somebody",
-        "target_user_id": user,
-        "created_at": rfc3339(NOON),
-    }
-    return json.dumps(content).encode()
-
-
-def user_key(line: bytes, owner: str = "user_id") -> bytes:
-    content = json.loads(line)
-    return f"{content['platform']}:{content[owner]}".encode()
-
-
-def by_user(lines: Any) -> dict[bytes, list[bytes]]:
+def by_user(lines: Iterable[bytes]) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = {}
     for line in lines:
         found.setdefault(user_key(line), []).append(line)
