@@ -1,10 +1,11 @@
-"""Writes what the documentation takes from the program: settings, topics, messages, presets.
+"""Writes what the documentation takes from the project: settings, topics, messages, examples.
 
     python -m tools.generate_docs [--check]
 
 Text between `<!-- generated: NAME -->` and `<!-- end of NAME -->` in a page is replaced; the rest
-of the page is written by people. With --check nothing is written, and the exit code is 1 where a
-page is not as the program is.
+of the page is written by people. The name `file PATH` stands for a file of the project, shown as
+it is. With --check nothing is written, and the exit code is 1 where a page is not as the project
+is.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, get_type_hints
@@ -39,6 +41,8 @@ DOCS: Final = ROOT / "docs"
 
 _FIELD: Final = re.compile(r"    (\w+): ")
 _MODULE: Final = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
+_FILE: Final = re.compile(r"<!-- generated: file (\S+) -->")
+_LANGUAGES: Final = MappingProxyType({".py": "python", ".sh": "bash"})
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -156,9 +160,24 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
 """Name -> what stands between its marks."""
 
 
+def file_text(path: str) -> str:
+    """The file, to be read in a page; `path` is seen from the project's root."""
+    suffix = Path(path).suffix
+    language = _LANGUAGES.get(suffix, suffix.removeprefix("."))
+    return f"```{language}\n{(ROOT / path).read_text(encoding='utf-8').rstrip()}\n```"
+
+
+def blocks_of(page: str) -> Mapping[str, Callable[[], str]]:
+    """BLOCKS, and the files that the page shows."""
+    return {
+        **BLOCKS,
+        **{f"file {path}": partial(file_text, path) for path in _FILE.findall(page)},
+    }
+
+
 def regenerated(page: str) -> str:
-    """The page with every generated part as the program is now."""
-    for name, make in BLOCKS.items():
+    """The page with every generated part as the project is now."""
+    for name, make in blocks_of(page).items():
         begin, end = f"<!-- generated: {name} -->", f"<!-- end of {name} -->"
         if begin in page:
             before, rest = page.split(begin)
@@ -168,7 +187,7 @@ def regenerated(page: str) -> str:
 
 
 def stale_pages() -> list[Path]:
-    """The pages that are not as the program is."""
+    """The pages that are not as the project is."""
     pages = sorted(DOCS.glob("*.md"))
     return [page for page in pages if regenerated(text := page.read_text("utf-8")) != text]
 

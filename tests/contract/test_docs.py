@@ -55,6 +55,14 @@ def test_every_generated_part_has_its_place() -> None:
         assert together.count(f"<!-- end of {name} -->") == 1
 
 
+def test_every_example_is_shown_as_it_is() -> None:
+    together = "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
+    examples = [path.relative_to(ROOT) for path in (ROOT / "examples").rglob("*.*")]
+    assert examples
+    for path in examples:
+        assert together.count(f"<!-- generated: file {path.as_posix()} -->") == 1
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_has_its_line(name: str) -> None:
     assert f"\n| `KOL_{name.upper()}` |" in page("docs/configuration.md")

@@ -24,6 +24,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 POM = Path(__file__).with_name("pom.xml")
+CONNECT_POM = Path(__file__).with_name("connect-pom.xml")
 JAVA_AT_LEAST = 17
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -179,14 +180,14 @@ def java(*arguments: str) -> list[str]:
     return [_executable("java"), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *arguments]
 
 
-def jars() -> Path:
-    """The folder with the broker's jars, fetched by Maven the first time (43 MB).
+def jars(pom: Path = POM) -> Path:
+    """The folder with the jars that `pom` names, fetched by Maven the first time (broker: 43 MB).
 
     Raises:
         KafkaUnavailable: no Java or one too old, no Maven, or no way to the jars.
     """
     _check_java()
-    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
     folder = _cache() / f"kafka-{digest}"
     if folder.is_dir():
         return folder
@@ -194,7 +195,7 @@ def jars() -> Path:
     # Beside its final place, so that a fetch cut short is never taken for a whole one.
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
         goal = ("dependency:copy-dependencies", f"-DoutputDirectory={unfinished}/jars")
-        command = [_executable("mvn"), "-q", "-B", "-f", str(POM), *goal]
+        command = [_executable("mvn"), "-q", "-B", "-f", str(pom), *goal]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise KafkaUnavailable(f"Maven cannot fetch Kafka: {done.stdout[:500]}")
