@@ -74,8 +74,9 @@ def main() -> None:
     print(f"KOLs that followers alone would name: {len(kols & by_followers_alone(users))}")
     print(f"Spearman, users, F x norm and F: {spearman([u.score for u in users], followers):.4f}")
     print(f"Spearman, texts, norm and number of tokens: {spearman(norms, tokens):.4f}")
-    print(f"norm, 5th to 95th percentile of texts: {np.percentile(norms, [5, 95]).round(1)}")
-    print(f"longest text: {max(tokens):.0f} tokens")
+    for name, values in (("norm", norms), ("tokens", tokens)):
+        shares = " ".join(f"{value:.0f}" for value in np.percentile(values, (5, 50, 95, 100)))
+        print(f"{name} of texts, 5th, 50th, 95th, 100th percentile: {shares}")
 
 
 if __name__ == "__main__":

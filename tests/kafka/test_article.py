@@ -10,7 +10,7 @@ from tests.kafka.clients import wait_for
 from tests.kafka.test_two_workers import answers, share
 from tests.kafka.workers import KOL_WORKER, Workers
 
-USERS = 300
+USERS = 305
 
 
 def test_two_workers_agree_with_the_articles_batch_method(workers: Callable[..., Workers]) -> None:
