@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def lines_of(*posts: Post) -> bytes:
     return b"".join(encode_post(post) + b"\n" for post in posts)
 
 
-def posts_of(followers: dict[str, int | None], text: str = "some text") -> bytes:
+def posts_of(followers: Mapping[str, int | None], text: str = "some text") -> bytes:
     return lines_of(
         *(
             make_post(user_id=user, text=text, follower_count=count)
