@@ -22,7 +22,7 @@ import msgspec
 
 from stream_app.core.originality import COPY, DIFFERENT, FLOOR
 from stream_app.core.row import UserRow
-from stream_app.core.scheme import NEUTRAL_REACH, PRESETS
+from stream_app.core.scheme import ARTICLE_NEUTRAL_REACH, NEUTRAL_REACH, PRESETS
 from stream_app.core.standing import Standing
 from stream_app.core.tiers import Line, TierLine
 from stream_app.engine.internal_records import (
@@ -90,7 +90,10 @@ def presets_table() -> str:
         (f"`{preset}`", *(f"{exponents[name]:g}" if name in exponents else "-" for name in names))
         for preset, exponents in PRESETS.items()
     ]
-    reach = f"`neutral_reach` of every preset: {NEUTRAL_REACH} followers."
+    reach = (
+        f"`neutral_reach`: {NEUTRAL_REACH} followers; {ARTICLE_NEUTRAL_REACH} with `article`, "
+        "which guesses nothing."
+    )
     return markdown_table(("preset", *names), rows) + "\n\n" + reach
 
 

@@ -28,6 +28,9 @@ ENTRIES = {
     "rankings": Entry(f"{_ROOM}.rankings", "rankings", "Show who ranks highest."),
     "user": Entry(f"{_ROOM}.user", "user", "Show one user: score, tier, and what they rest on."),
     "threshold": Entry(f"{_ROOM}.threshold", "threshold", "Show the line of every tier."),
+    "article": Entry(
+        f"{_ROOM}.article", "article", "Name the KOLs in files of posts by the article's method."
+    ),
     "settings": Entry(
         f"{_ROOM}.settings", "settings", "List every setting and where it came from."
     ),

@@ -21,6 +21,9 @@ PRESETS: dict[str, dict[str, float]] = {
 #: the whole stocknet file (256) and the median over their posts (620); see docs/scoring.md.
 NEUTRAL_REACH = 400
 
+#: The article's method guesses nothing: who is not known to have followers scores 0.
+ARTICLE_NEUTRAL_REACH = 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tier:
@@ -48,10 +51,13 @@ class Scheme:
     #: ascending by quantile
     tiers: tuple[Tier, ...] = ()
     ranking_size: int = 1000
+    #: always 0 for the preset `article`
     neutral_reach: int = NEUTRAL_REACH
 
     def __post_init__(self) -> None:
         """Derive what the hot path reads. Raises ValueError for scores that would not decay."""
+        if self.is_article:
+            object.__setattr__(self, "neutral_reach", ARTICLE_NEUTRAL_REACH)
         counts = tuple(self.weights.get(name, 0.0) for name in COUNT_FIELDS)
         kinds = tuple(self.weights.get(name, 0.0) for name in KINDS)
         object.__setattr__(self, "count_weights", counts)

@@ -122,7 +122,6 @@ def standing_of(row: UserRow, scheme: Scheme) -> Standing | None:
     log_resonance = sums.log_engagement / sums.weight
     if scheme.is_article:
         text, text_known = row.logits_norms / row.posts, True
-        reach = reach if known else 0.0
     else:
         text_known = sums.originality_weight > _LEAST_WEIGHT
         text = sums.originality / sums.originality_weight if text_known else 1.0

@@ -176,4 +176,5 @@ def forced_by_preset(preset: str) -> dict[str, Any]:
     """Settings that a preset leaves no choice about: the article's method knows no decay."""
     if preset.lower() != "article":
         return {}
-    return {"precision": "fp32", "leave_margin": 0.0, "active_window": None}
+    # 1,024 tokens: all positions that GPT-2 has (encoder.factory.ARTICLE_TOKENS).
+    return {"precision": "fp32", "leave_margin": 0.0, "active_window": None, "max_tokens": 1_024}

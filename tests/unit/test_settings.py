@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_app.encoder.factory import ARTICLE_TOKENS
 from stream_app.errors import SettingsError
 from stream_app.settings import Settings, describe, fingerprint, load_settings, parsing
 
@@ -224,15 +225,29 @@ def test_a_stated_population_holds_for_every_tier() -> None:
     assert load_settings(min_population=7, tiers="a=0.5,b=0.9").least_population("b") == 7
 
 
-def test_the_article_leaves_no_choice_of_precision_margin_or_window(
+def test_the_article_leaves_no_choice_of_precision_margin_window_or_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("KOL_PRESET", "Article")
     monkeypatch.setenv("KOL_PRECISION", "bf16")
-    settings = load_settings(preset="article", leave_margin=0.05, active_window="5d")
+    Path(".env").write_text("KOL_MAX_TOKENS=16\n")
+    settings = load_settings(leave_margin=0.05, active_window="5d")
     assert (settings.precision, settings.leave_margin, settings.active_window) == ("fp32", 0, None)
-    rows = {row["name"]: row for row in describe(settings)}
-    assert rows["KOL_ACTIVE_WINDOW"]["source"] == "preset"
-    assert rows["KOL_ACTIVE_WINDOW"]["value"] is None
+    assert settings.max_tokens == ARTICLE_TOKENS
+    forced = {r["name"]: r["value"] for r in describe(settings) if r["source"] == "preset"}
+    assert forced == {
+        "KOL_PRECISION": "fp32",
+        "KOL_LEAVE_MARGIN": 0,
+        "KOL_ACTIVE_WINDOW": None,
+        "KOL_MAX_TOKENS": ARTICLE_TOKENS,
+    }
+
+
+@pytest.mark.parametrize("preset", ["influence", "resonance", "volume"])
+def test_other_presets_force_nothing(preset: str) -> None:
+    settings = load_settings(preset=preset, leave_margin=0.05, max_tokens=16)
+    assert (settings.leave_margin, settings.max_tokens) == (0.05, 16)
+    assert "preset" not in {row["source"] for row in describe(settings)}
 
 
 def test_the_article_takes_no_exponents(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from stream_app.core.scheme import PRESETS
+from stream_app.core.scheme import NEUTRAL_REACH, PRESETS
 from tests.schemes import DAY_MS, KOL, TOP, make_scheme
 
 
@@ -32,6 +32,11 @@ def test_the_article_knows_no_decay() -> None:
     scheme = make_scheme(preset="article")
     assert scheme.is_article
     assert scheme.score_at(2.0, 0) == scheme.score_at(2.0, 10**13)
+
+
+def test_the_article_assumes_no_followers_of_anybody() -> None:
+    assert make_scheme(preset="article").neutral_reach == 0
+    assert make_scheme().neutral_reach == NEUTRAL_REACH
 
 
 def test_weights_are_laid_out_as_counts_and_kinds_are() -> None:

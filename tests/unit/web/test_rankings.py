@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
+from stream_app.app import create_scheme
 from stream_app.core.standing import standing_of
 from stream_app.messages import rfc3339
+from stream_app.settings import load_settings
 from tests.builders import NOON
 from tests.fakes_web import Client, FakeQueries, finite, make_crowd, make_row, make_scheme, run_web
 
@@ -205,6 +207,18 @@ def test_scoring_of_a_system_where_nobody_expires() -> None:
         assert answer["active_window_s"] is None
 
     run_web(FakeQueries(scheme=make_scheme(active_window_ms=None)), check)
+
+
+def test_scoring_of_the_article_shows_what_it_forces() -> None:
+    async def check(client: Client) -> None:
+        answer = await get_json(client, "/api/v1/scoring")
+        assert answer["preset"] == "article"
+        assert answer["exponents"] == {"reach": 1.0, "text": 1.0}
+        assert (answer["leave_margin"], answer["active_window_s"]) == (0.0, None)
+        assert answer["neutral_reach"] == 0
+
+    settings = load_settings(preset="article", leave_margin=0.05, active_window="5d")
+    run_web(FakeQueries(scheme=create_scheme(settings)), check)
 
 
 def test_scores_of_zero_stay_numbers() -> None:
