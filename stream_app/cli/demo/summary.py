@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,32 @@ def print_summary(posts: Sequence[Post], bad_lines: int, seconds: float, ranking
         click.echo(line)
 
 
+def summary_json(posts: Sequence[Post], bad_lines: int, seconds: float, ranking: Any) -> str:
+    """The same for programs; `items` as /api/v1/rankings gives them."""
+    users, different, again = _counted(posts)
+    said = {
+        "posts": different,
+        "newer_readings": again,
+        "users": users,
+        "bad_lines": bad_lines,
+        "seconds": round(seconds, 3),
+        "as_of": ranking["as_of"],
+        "population": ranking["population"],
+        "tiers": ranking["tiers"],
+        "items": ranking["items"][:TOP],
+    }
+    return json.dumps(said, ensure_ascii=False)
+
+
+def _counted(posts: Sequence[Post]) -> tuple[int, int, int]:
+    """Users, different posts, and newer readings of these."""
+    different = len({(post.key, post.id) for post in posts})
+    return len({post.key for post in posts}), different, len(posts) - different
+
+
 def summary_lines(posts: Sequence[Post], bad_lines: int, seconds: float, ranking: Any) -> list[str]:
     """The closing lines, `N KOLs of M users` last; M are the users who can be KOLs now."""
-    users = len({post.key for post in posts})
-    different = len({(post.key, post.id) for post in posts})
-    again = len(posts) - different
+    users, different, again = _counted(posts)
     rate = len(posts) / max(seconds, 1e-3)
     read = f"{plural(different, 'post')} of {plural(users, 'user')}"
     if again:
