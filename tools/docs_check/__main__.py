@@ -2,8 +2,8 @@
 
     python -m tools.docs_check [--list] [PAGE...]
 
-Console blocks: each command must end with 0 (what goes on until Ctrl-C is ended with its section),
-and where the page shows JSON below it, the reply must have the same fields. Python blocks are run as
+Console blocks: each command must end with 0 (what goes on until Ctrl-C is ended with its section).
+Where the page shows JSON below it, the reply must have the same fields. Python blocks are run as
 programs. JSON below an address of the web API is compared with what a worker answers there.
 Everything else is listed with the reason; `<!-- not run: why -->` above a block leaves it out.
 README.md begins with nothing; the other pages find Kafka, a worker and the bundled sample.

@@ -23,7 +23,7 @@ from tests.kafka.broker import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 COMMAND_TIMEOUT_S: Final = 300.0
-READY_TIMEOUT_S: Final = 120.0
+READY_TIMEOUT_S: Final = 300.0
 END_TIMEOUT_S: Final = 60.0
 _POLL_S: Final = 0.1
 _BASH: Final = "/bin/bash"
@@ -157,7 +157,8 @@ class Session:
         for named, port in self._ports.items():
             text = re.sub(rf"\b{named}\b", port, text)
         if "tests.kafka.broker" in text and "--port" not in text:
-            text += f" --port {self._ports['9092']}"
+            broker = "tests.kafka.broker"
+            text = text.replace(broker, f"{broker} --port {self._ports['9092']}")
         return text
 
     def url(self, path: str) -> str:

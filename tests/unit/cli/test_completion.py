@@ -138,7 +138,9 @@ def terminal(shell: str, tools: Path) -> Iterator[Terminal]:
     if process == 0:
         home = {"HOME": str(tools), "TERM": "xterm", "PS1": "ready> ", "ZDOTDIR": str(tools)}
         path = f"{tools}:{os.environ['PATH']}"
-        os.execvpe(START[shell][0], START[shell], {**os.environ, **home, "PATH": path})
+        os.execvpe(  # noqa: S606 - the shell itself is what is wanted
+            START[shell][0], START[shell], {**os.environ, **home, "PATH": path}
+        )
     try:
         yield Terminal(descriptor)
     finally:
