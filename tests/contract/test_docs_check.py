@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tools.docs_check.__main__ import BEFORE_THE_DOCS, README, ROOT, read, reason_not_to_run, report
+from tools.docs_check.__main__ import BEFORE_THE_DOCS, README, read, reason_not_to_run, report
 from tools.docs_check.pages import Block, blocks, steps
-from tools.docs_check.session import CheckFailedError, Session, lasting
+from tools.docs_check.session import ROOT, CheckFailedError, Session, lasting
 from tools.docs_check.shapes import difference
 
 PAGE = textwrap.dedent(

@@ -63,4 +63,4 @@ def _kind(value: Any) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a text", list: "a list", dict: "an object"}[type(value)]
+    return "a text" if isinstance(value, str) else f"a {type(value).__name__}"
