@@ -17,7 +17,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -142,15 +142,27 @@ def run_block(session: Session, block: Block) -> None:
 
 
 def run_step(session: Session, step: Step) -> None:
+    """Ends with 0, and says what the page shows: JSON with the same fields, that is."""
     shown = parsed(step.shown)
-    until = monotonic() + (_RETRY_S if _ASKS.search(step.command) else 0.0)
-    while True:  # what was sent is seen a little later: a reader would ask again
-        try:
-            said = run_command(session, step.command)
-            differs = None if shown is None else difference(shown, parsed(said))
-            if differs is None:
-                return
+
+    def attempt() -> None:
+        said = run_command(session, step.command)
+        differs = None if shown is None else difference(shown, parsed(said))
+        if differs is not None:
             raise CheckFailedError(f"`{step.command}`: {differs}")
+
+    if _ASKS.search(step.command):
+        patiently(attempt)
+    else:
+        attempt()
+
+
+def patiently(attempt: Callable[[], None]) -> None:
+    """Tries for a minute: what was sent is seen a little later, and a reader would ask again."""
+    until = monotonic() + _RETRY_S
+    while True:
+        try:
+            return attempt()
         except CheckFailedError:
             if monotonic() > until:
                 raise
@@ -174,15 +186,23 @@ def check_json(session: Session, block: Block) -> None:
     address = _ADDRESS.fullmatch(block.heading)
     if address is None:
         return
-    differs = difference(shown, ask(session, address[1]))
-    if differs is not None:
-        raise CheckFailedError(f"{address[1]}: {differs}")
+    path = address[1]
+
+    def attempt() -> None:
+        differs = difference(shown, ask(session, path))
+        if differs is not None:
+            raise CheckFailedError(f"{path}: {differs}")
+
+    patiently(attempt)
 
 
 def ask(session: Session, path: str) -> Any:
     """What the worker answers; `{key}` is the first of the ranking."""
     if "{key}" in path:
-        first = ask(session, "/api/v1/rankings")["items"][0]["user"]["key"]
+        items = ask(session, "/api/v1/rankings")["items"]
+        if not items:
+            raise CheckFailedError(f"{path}: nobody is ranked")
+        first = items[0]["user"]["key"]
         path = path.replace("{key}", quote(first, safe=""))
     try:
         with urllib.request.urlopen(session.url(path)) as answer:  # noqa: S310 - ours
