@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 PIP_ARGS ?=
 
-.PHONY: demo test install lint check bench clean
+.PHONY: demo test install lint check docs-check bench clean
 
 # The stamps hold what was installed last, so that a second call is quick.
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -36,6 +36,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/kol schemas --check
+
+docs-check: $(VENV)/.dev
+	$(BIN)/python -m tools.docs_check $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.sketch

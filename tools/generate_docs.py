@@ -35,6 +35,7 @@ from stream_app.engine.topics import topic_table
 from stream_app.messages import REASONS
 from stream_app.settings import Settings, describe, fingerprint
 from stream_app.settings.parsing import DEFAULT_WEIGHTS
+from tools.message_tables import field_rows
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -82,6 +83,10 @@ def topics_table() -> str:
 def reasons_table() -> str:
     rows = [(f"`{reason}`", meaning) for reason, meaning in REASONS.items()]
     return markdown_table(("`dlq-reason`", "meaning"), rows)
+
+
+def fields_table(message: str) -> str:
+    return markdown_table(("field", "type", "required", "meaning"), field_rows(message))
 
 
 def presets_table() -> str:
@@ -149,6 +154,9 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "settings": settings_table,
         "topics": topics_table,
+        "post": lambda: fields_table("post"),
+        "interaction": lambda: fields_table("interaction"),
+        "KOL event": lambda: fields_table("kol-event"),
         "dead-letter reasons": reasons_table,
         "presets": presets_table,
         "weights": weights_table,

@@ -37,6 +37,9 @@ ENTRIES = {
     "schemas": Entry(
         f"{_ROOM}.schemas", "schemas", "Write or check the JSON Schemas of the messages."
     ),
+    "completion": Entry(
+        f"{_ROOM}.completion", "completion", "Print the script that makes a shell complete kol."
+    ),
 }
 
 _EPILOG = """Settings come from KOL_* variables, a .env file and options; `kol settings` lists them.

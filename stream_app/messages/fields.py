@@ -19,12 +19,19 @@ MAX_TOPICS: Final = 64
 MAX_TOPIC_CODE_POINTS: Final = 128
 MAX_LABEL_CODE_POINTS: Final = 2_048
 
-_YEARS = r"(?:1969|19[7-9]\d|20\d\d|210[01])"  # of the local time: an offset can shift the year
+# Of the local time: an offset can shift the year. No `\d`, which to Python means any script's.
+_YEARS = r"(?:1969|19[7-9][0-9]|20[0-9][0-9]|210[01])"
 _TIME_PATTERN = (
-    rf"^{_YEARS}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])[Tt ]"
-    r"(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?"
-    r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)(?!\n)$"
+    rf"^{_YEARS}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt ]"
+    r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])(?!\n)$"
 )
+
+
+def about(description: str) -> Meta:
+    """What a field means, for schemas and documentation."""
+    return Meta(description=description)
+
 
 ItemId = Annotated[str, Meta(min_length=1, max_length=512)]
 Platform = Annotated[
@@ -36,7 +43,6 @@ UserId = Annotated[
         min_length=1,
         max_length=256,
         pattern=r"^[^\u0000-\u001f\u007f-\u009f]+(?!\n)$",
-        description="No control characters (Unicode category Cc).",
     ),
 ]
 Text = Annotated[str, Meta(max_length=MAX_TEXT_CODE_POINTS)]

@@ -1,11 +1,11 @@
 """An interaction: someone likes, answers, passes on, mentions or follows someone."""
 
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
 from stream_app.messages.decoding import WireDecoder, checked_time
-from stream_app.messages.fields import ItemId, Platform, Time, UserId
+from stream_app.messages.fields import ItemId, Platform, Time, UserId, about
 from stream_app.messages.times import rfc3339
 from stream_app.messages.user_keys import user_key
 
@@ -40,13 +40,17 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
 class InteractionMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An interaction on topic `interactions`, as it travels. The same id again counts once."""
 
-    id: ItemId
-    platform: Platform
-    kind: Kind
-    actor_id: UserId
-    target_user_id: UserId
-    target_post_id: ItemId | None = None
-    created_at: Time
+    id: Annotated[ItemId, about("Unique within the platform.")]
+    platform: Annotated[Platform, about("Where it happened: a-z, 0-9, _ and - only.")]
+    kind: Annotated[Kind, about("What the actor did.")]
+    actor_id: Annotated[UserId, about("Who did it; no control characters.")]
+    target_user_id: Annotated[
+        UserId, about("Whom it is about; what one does with oneself counts nothing.")
+    ]
+    target_post_id: Annotated[
+        ItemId | None, about("The target's post that it is about, if it is about one.")
+    ] = None
+    created_at: Annotated[Time, about("When it happened.")]
 
 
 _decode = WireDecoder(InteractionMessage)

@@ -6,11 +6,20 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from stream_app.messages.decoding import WireDecoder
-from stream_app.messages.fields import Count, ItemId, Label, Platform, TimeText, UserId
+from stream_app.messages.decoding import WireDecoder, checked_time
+from stream_app.messages.fields import (
+    MAX_COUNT,
+    Count,
+    ItemId,
+    Label,
+    Platform,
+    TimeText,
+    UserId,
+    about,
+)
 
 EventId = Annotated[str, Meta(min_length=1, max_length=64)]
-Natural = Annotated[int, Meta(ge=0)]
+Natural = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 
@@ -20,22 +29,24 @@ CauseType = Literal["post", "observation", "interaction", "threshold", "inactivi
 class Factor(msgspec.Struct, frozen=True, kw_only=True):
     """One factor of a score: value ** exponent."""
 
-    name: str
-    value: float
-    exponent: float
-    contribution: float | None  # exponent x ln(value); null where the score is 0
-    known: bool  # false: a neutral value stands in for one nobody reported
+    name: Annotated[str, about("reach, attention, resonance or text.")]
+    value: Annotated[float, about("1 + followers, attention, typical reaction, originality.")]
+    exponent: Annotated[float, about("Its weight in the formula.")]
+    contribution: Annotated[
+        float | None, about("exponent x ln(value); they add up to ln(score). Null where it is 0.")
+    ]
+    known: Annotated[bool, about("False: a neutral value stands in for one nobody reported.")]
 
 
 class EventUser(msgspec.Struct, frozen=True, kw_only=True):
     """Who a user is, as far as known."""
 
-    key: str
-    platform: Platform
-    user_id: UserId
-    handle: Label | None = None
-    display_name: Label | None = None
-    follower_count: Count | None = None
+    key: Annotated[str, about("platform:user_id, the key of the record.")]
+    platform: Annotated[Platform, about("As in the posts.")]
+    user_id: Annotated[UserId, about("As in the posts.")]
+    handle: Annotated[Label | None, about("Newest known; null: unknown.")] = None
+    display_name: Annotated[Label | None, about("Newest known; null: unknown.")] = None
+    follower_count: Annotated[Count | None, about("Newest known; null: unknown.")] = None
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,12 +56,14 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     a move of the line (`threshold`) and `inactivity` have the threshold_version.
     """
 
-    type: CauseType
-    topic: str | None = None
-    partition: Natural | None = None
-    offset: Natural | None = None
-    post_id: ItemId | None = None
-    threshold_version: Natural | None = None
+    type: Annotated[CauseType, about("An event of the user, a move of the line, or silence.")]
+    topic: Annotated[str | None, about("Of the record that caused it.")] = None
+    partition: Annotated[Natural | None, about("Of that record.")] = None
+    offset: Annotated[Natural | None, about("Of that record.")] = None
+    post_id: Annotated[ItemId | None, about("The post in that record, or that it is about.")] = None
+    threshold_version: Annotated[
+        Natural | None, about("Version of the line, where no record caused it.")
+    ] = None
 
 
 class KolEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,20 +74,30 @@ class KolEvent(msgspec.Struct, frozen=True, kw_only=True):
     of `occurred_at`; only `emitted_at` differs when an event is sent again.
     """
 
-    event_id: EventId
-    kind: Literal["promoted", "demoted"]
-    tier: str | None
-    from_tier: str | None
+    event_id: Annotated[
+        EventId, about("Equals ce_id; the same transition has the same, however often it is sent.")
+    ]
+    kind: Annotated[Literal["promoted", "demoted"], about("Up or down.")]
+    tier: Annotated[str | None, about("The tier after, null for none; straight to the final one.")]
+    from_tier: Annotated[str | None, about("The tier before, null for none.")]
     user: EventUser
-    score: float
-    threshold: float | None
-    quantile: Share | None  # null for a tier that is no longer configured
-    population: Natural
-    percentile: Percent | None  # 0..100; null outside the population
-    factors: list[Factor]
+    score: Annotated[float, about("The user's score.")]
+    threshold: Annotated[
+        float | None,
+        about("Promoted: entering value of tier. Demoted: leaving value of from_tier, or null."),
+    ]
+    quantile: Annotated[
+        Share | None, about("Of that tier; null for one that is no longer configured.")
+    ]
+    population: Annotated[Natural, about("Eligible users.")]
+    percentile: Annotated[
+        Percent | None,
+        about("100 x the share of eligible users scoring at most this; null outside them."),
+    ]
+    factors: Annotated[list[Factor], about("What the score is made of.")]
     cause: Cause
-    occurred_at: TimeText  # event time, RFC 3339
-    emitted_at: TimeText  # processing time, RFC 3339
+    occurred_at: Annotated[TimeText, about("Event time: the deciding worker's high mark.")]
+    emitted_at: Annotated[TimeText, about("Processing time; differs when sent again.")]
 
 
 _decode = WireDecoder(KolEvent)
@@ -87,7 +110,10 @@ def decode_event(value: bytes | None) -> KolEvent:
     Raises:
         BadInput: the value is no KOL event.
     """
-    return _decode(value)
+    event = _decode(value)
+    checked_time("occurred_at", event.occurred_at)
+    checked_time("emitted_at", event.emitted_at)
+    return event
 
 
 def encode_event(event: KolEvent) -> bytes:

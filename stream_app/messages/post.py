@@ -1,5 +1,7 @@
 """A post: one published item, or a newer observation of it."""
 
+from typing import Annotated
+
 import msgspec
 
 from stream_app.messages.decoding import WireDecoder, checked_time
@@ -13,6 +15,7 @@ from stream_app.messages.fields import (
     Time,
     Topics,
     UserId,
+    about,
 )
 from stream_app.messages.times import rfc3339
 from stream_app.messages.user_keys import user_key
@@ -51,30 +54,39 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
         return self.observed_at
 
 
+ReactionCount = Annotated[
+    Count | None, about("Cumulative as of observed_at; absent or null: unknown.")
+]
+
+
 class PostMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A post on topic `posts`, as it travels.
 
     The same id again, under the same platform and user, is a newer observation of the post.
     """
 
-    id: ItemId
-    platform: Platform
-    user_id: UserId
-    text: Text
-    created_at: Time
-    observed_at: Time | None = None
-    lang: Language | None = None
-    follower_count: Count | None = None
-    like_count: Count | None = None
-    reply_count: Count | None = None
-    repost_count: Count | None = None
-    quote_count: Count | None = None
-    save_count: Count | None = None
-    view_count: Count | None = None
-    handle: Label | None = None
-    display_name: Label | None = None
-    url: Label | None = None
-    topics: Topics | None = None
+    id: Annotated[ItemId, about("Unique within platform and user.")]
+    platform: Annotated[Platform, about("Where it was published: a-z, 0-9, _ and - only.")]
+    user_id: Annotated[UserId, about("Who published it; no control characters.")]
+    text: Annotated[Text, about("What it says; may be empty.")]
+    created_at: Annotated[Time, about("When it was published.")]
+    observed_at: Annotated[
+        Time | None, about("When the counts were read; default and least value: created_at.")
+    ] = None
+    lang: Annotated[Language | None, about("Language of the text; not checked further.")] = None
+    follower_count: Annotated[
+        Count | None, about("Followers of the user; absent or null: unknown, never 0.")
+    ] = None
+    like_count: ReactionCount = None
+    reply_count: ReactionCount = None
+    repost_count: ReactionCount = None
+    quote_count: ReactionCount = None
+    save_count: ReactionCount = None
+    view_count: ReactionCount = None
+    handle: Annotated[Label | None, about("The user's handle, for people's eyes only.")] = None
+    display_name: Annotated[Label | None, about("The user's name, for people's eyes only.")] = None
+    url: Annotated[Label | None, about("Where the post is, for people's eyes only.")] = None
+    topics: Annotated[Topics | None, about("Hashtags or domains.")] = None
 
 
 _decode = WireDecoder(PostMessage)

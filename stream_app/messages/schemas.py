@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stream_app.messages.examples import EXAMPLES
 from stream_app.messages.interaction import InteractionMessage
 from stream_app.messages.kol_event import KolEvent
 from stream_app.messages.post import PostMessage
@@ -59,4 +60,5 @@ def _schema(name: str, wire: type[msgspec.Struct]) -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:kol-stream:schema:{name}:v1",
     }
-    return head | root | {"title": name} | ({"$defs": definitions} if definitions else {})
+    tail: dict[str, Any] = {"examples": EXAMPLES[name]}
+    return head | root | {"title": name} | tail | ({"$defs": definitions} if definitions else {})

@@ -21,7 +21,7 @@ PACKAGE = ROOT / "stream_app"
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _TEST_NAME = re.compile(r"`(test_\w+)`")
-_MAKE_TARGET = re.compile(r"\bmake ([a-z]+)\b")
+_MAKE_TARGET = re.compile(r"\bmake ([a-z]+(?:-[a-z]+)*)\b")
 # Absolute places of somebody's machine, and folders beside the project.
 _MACHINE_PATH = re.compile(r"(?<![\w.~-])(?:/(?:work|home|root|Users)/\w|/tmp/\w|\.\./shared)")
 

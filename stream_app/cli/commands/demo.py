@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
@@ -38,6 +38,7 @@ class _Plan:
     port: int | None
     browse: bool
     once: bool
+    as_json: bool
 
 
 @click.command()
@@ -65,6 +66,12 @@ class _Plan:
 @click.option("--port", type=click.IntRange(0, 65_535), help="port of the dashboard; 0: any free")
 @click.option("--no-browser", is_flag=True, help="do not open the dashboard in a browser")
 @click.option("--once", is_flag=True, help="end when everything is scored, with a summary")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="with --once: print the summary as JSON, all else on standard error",
+)
 def demo(
     file: str | None,
     format_name: str,
@@ -72,6 +79,7 @@ def demo(
     port: int | None,
     no_browser: bool,
     once: bool,
+    as_json: bool,
 ) -> int:
     """Show everything on this machine: broker, worker, real posts, dashboard.
 
@@ -83,6 +91,8 @@ def demo(
     from stream_app.cli.signals import apart_from_make, interrupts
     from stream_app.sample import sample_path
 
+    if as_json and not once:
+        raise click.UsageError("--json needs --once: without an end there is no summary")
     plan = _Plan(
         files=(file or str(sample_path()),),
         format_name=format_name if file else "jsonl",
@@ -90,12 +100,13 @@ def demo(
         port=port,
         browse=not (no_browser or once) and sys.stdout.isatty() and _has_screen(),
         once=once,
+        as_json=as_json,
     )
     with interrupts(), apart_from_make():
         try:
             return _run(plan)
         except KeyboardInterrupt:
-            click.echo("\nended" if sys.stdout.isatty() else "ended")
+            click.echo("\nended" if sys.stdout.isatty() else "ended", err=as_json)
             return _INTERRUPTED if once else 0
         except WorkerDied as died:
             for line in died.lines:
@@ -104,8 +115,19 @@ def demo(
 
 
 def _run(plan: _Plan) -> int:
+    if not plan.as_json:
+        _play(plan)
+        return 0
+    with redirect_stdout(sys.stderr):
+        summary = _play(plan)
+    click.echo(summary)
+    return 0
+
+
+def _play(plan: _Plan) -> str:
+    """The summary as JSON, when all is scored and shown."""
     from stream_app.cli.demo.show import Show, ask, open_in_browser, wait_until_ready
-    from stream_app.cli.demo.summary import print_summary
+    from stream_app.cli.demo.summary import print_summary, summary_json
     from stream_app.cli.post_files import PostFiles
 
     found = PostFiles(plan.files, plan.format_name)
@@ -123,7 +145,7 @@ def _run(plan: _Plan) -> int:
             while True:
                 worker.check()
                 sleep(_CHECK_S)
-    return 0
+    return summary_json(sent, found.bad_lines, seconds, ranking)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,35 @@ def print_summary(sent: Sequence[Event], bad_lines: int, seconds: float, ranking
         click.echo(line)
 
 
+def summary_json(sent: Sequence[Event], bad_lines: int, seconds: float, ranking: Any) -> str:
+    """The same for programs; `items` as /api/v1/rankings gives them."""
+    users, different, again, interactions = _counted(sent)
+    said = {
+        "posts": different,
+        "newer_readings": again,
+        "interactions": interactions,
+        "users": users,
+        "bad_lines": bad_lines,
+        "seconds": round(seconds, 3),
+        "as_of": ranking["as_of"],
+        "population": ranking["population"],
+        "tiers": ranking["tiers"],
+        "items": ranking["items"][:TOP],
+    }
+    return json.dumps(said, ensure_ascii=False)
+
+
+def _counted(sent: Sequence[Event]) -> tuple[int, int, int, int]:
+    """Users who posted, different posts, newer readings of these, interactions."""
+    posts = [event for event in sent if isinstance(event, Post)]
+    different = len({(post.key, post.id) for post in posts})
+    users = len({post.key for post in posts})
+    return users, different, len(posts) - different, len(sent) - len(posts)
+
+
 def summary_lines(sent: Sequence[Event], bad_lines: int, seconds: float, ranking: Any) -> list[str]:
     """The closing lines, `N KOLs of M users` last; M are the users who can be KOLs now."""
-    posts = [event for event in sent if isinstance(event, Post)]
-    users = len({post.key for post in posts})
-    different = len({(post.key, post.id) for post in posts})
-    again = len(posts) - different
-    interactions = len(sent) - len(posts)
+    users, different, again, interactions = _counted(sent)
     rate, rated = len(sent) / max(seconds, 1e-3), "events" if interactions else "posts"
     read = f"{plural(different, 'post')} of {plural(users, 'user')}"
     if again:
