@@ -103,21 +103,18 @@ class Scorer:
         verdict: Accepted,
         features: Mapping[str, TextFeatures],
     ) -> None:
-        if verdict.clamped:
-            self._metrics.clamped_times.inc()
-        else:
-            marks = partition.meta.high_marks
-            marks[message.topic] = max(verdict.event_time, marks.get(message.topic, 0))
+        is_forwarded_again = self._is_forwarded_again(partition, verdict)
+        if not is_forwarded_again:
+            self._note_time(partition, message, verdict)
         interaction, post = verdict.interaction, verdict.post
         if interaction is not None and interaction.actor_id == interaction.target_user_id:
             return
         touched = self._touch(batch, partition, verdict)
         row = touched.row
         if message.offset <= row.offsets.get(message.topic, -1):
-            self._is_forwarded_again(partition, verdict)
             self._repeat(batch, partition, row, message)
             return
-        if self._is_forwarded_again(partition, verdict):
+        if is_forwarded_again:
             self._metrics.duplicates.inc()
             return
         row.offsets[message.topic] = message.offset
@@ -142,6 +139,14 @@ class Scorer:
                 offset=message.offset,
                 post_id=post_id,
             )
+
+    def _note_time(self, partition: Partition, message: Any, verdict: Accepted) -> None:
+        """Move the high mark, or count that the event's time had to be clamped, once each."""
+        meta, topic = partition.meta, message.topic
+        if not verdict.clamped:
+            meta.high_marks[topic] = max(verdict.event_time, meta.high_marks.get(topic, 0))
+        elif message.offset > meta.offsets.get(topic, -1):
+            self._metrics.clamped_times.inc()
 
     def _touch(self, batch: Batch, partition: Partition, verdict: Accepted) -> Touched:
         place = (partition.number, verdict.key)

@@ -41,15 +41,16 @@ class EventUser(msgspec.Struct, frozen=True, kw_only=True):
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What moved the user over the line.
 
-    A record (`post`, `observation`, `interaction`) has topic, partition, offset and post_id;
-    a move of the line (`threshold`) and `inactivity` have the threshold_version.
+    A record (`post`, `observation`, `interaction`) has topic, partition, offset and post_id, null
+    for an interaction that names no post; a move of the line (`threshold`) and `inactivity` have
+    the threshold_version.
     """
 
     type: CauseType
     topic: str | None = None
     partition: Natural | None = None
     offset: Natural | None = None
-    post_id: ItemId | None = None
+    post_id: ItemId | msgspec.UnsetType | None = msgspec.UNSET
     threshold_version: Natural | None = None
 
 
