@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from faust.transport.drivers import aiokafka as driver
 
 from stream_app.messages import partition_of
+
+#: Its number in a record batch's attributes.
+_GZIP = 1
 
 
 class SafeProducer(driver.Producer):
@@ -28,7 +30,7 @@ class SafeProducer(driver.Producer):
         Returns what resolves to the broker's answer. Order within a partition is kept.
         """
         producer: Any = self._ensure_producer()
-        batch = BatchBuilder(0, DefaultRecordBatchBuilder.CODEC_GZIP)
+        batch = BatchBuilder(0, _GZIP)
         batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
         batch.close()
         if partition is None:
