@@ -12,8 +12,9 @@ from aiohttp import web
 from faust.exceptions import NotReady
 from mode import Service
 
-from stream_app.engine.consumer import SafeConsumer, SafeConsumerThread, SafeProducer
+from stream_app.engine.consumer import SafeConsumer, SafeConsumerThread
 from stream_app.engine.faust_app import SafeApp
+from stream_app.engine.producer import SafeProducer
 from stream_app.engine.recovery import SafeRecovery, SafeTableManager
 from stream_app.engine.user_table import UserTable
 from stream_app.errors import KolError, UsageError

@@ -30,6 +30,7 @@ from stream_app.engine.internal_records import (
     PartitionMeta,
     RankingChunk,
     Snapshot,
+    TopPiece,
 )
 from stream_app.engine.topics import topic_table
 from stream_app.messages import REASONS
@@ -161,7 +162,7 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "presets": presets_table,
         "weights": weights_table,
         "originality": originality_table,
-        "snapshot": lambda: records_of(Snapshot, Standing),
+        "snapshot": lambda: records_of(Snapshot, Standing, TopPiece),
         "line": lambda: records_of(LineRecord, Line, TierLine),
         "ranking": lambda: records_of(RankingChunk),
         "reserved row": lambda: records_of(PartitionMeta),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, explain
 from stream_app.core.tiers import Line, TierLine
@@ -29,17 +31,15 @@ def transition_event(
     promoted = level > max(scheme.level_of(from_tier), 0)
     crossed = tier if promoted else from_tier
     bound = _line_of(line, crossed)
-    threshold_z = None
-    if bound is not None:
-        threshold_z = bound.enter_z if promoted else bound.leave_z
+    score = scheme.score_at(standing.z, occurred_at)
     return KolEvent(
         event_id=event_id(standing.key, cause, tier, from_tier),
         kind="promoted" if promoted else "demoted",
         tier=tier,
         from_tier=from_tier,
         user=standing.user(),
-        score=scheme.score_at(standing.z, occurred_at),
-        threshold=None if threshold_z is None else scheme.score_at(threshold_z, occurred_at),
+        score=score,
+        threshold=_threshold(bound, standing.z, score, occurred_at, scheme, promoted=promoted),
         quantile=bound.quantile if bound is not None else _configured_quantile(crossed, scheme),
         population=line.population,
         percentile=percentile,
@@ -48,6 +48,27 @@ def transition_event(
         occurred_at=rfc3339(occurred_at),
         emitted_at="",
     )
+
+
+def _threshold(
+    bound: TierLine | None, z: float, score: float, at: int, scheme: Scheme, *, promoted: bool
+) -> float | None:
+    """The value that was crossed, on the scale of the score.
+
+    Logarithms decide. Where two of them are so near that both give one number, the threshold is
+    set on its side of the score, off by no more than rounding.
+    """
+    if bound is None:
+        return None
+    bound_z = bound.enter_z if promoted else bound.leave_z
+    if bound_z is None:
+        return None
+    threshold = scheme.score_at(bound_z, at)
+    if promoted:
+        return min(threshold, score)
+    if z < bound_z and threshold <= score:
+        return math.nextafter(score, math.inf)
+    return threshold
 
 
 def _line_of(line: Line, tier: str | None) -> TierLine | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Generator, Mapping
+from time import monotonic
 from typing import Any, ClassVar
 
 import aiokafka
@@ -20,6 +21,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message
 
 from stream_app.engine.order_guard import OrderGuard
+from stream_app.engine.producer import SafeProducer
 
 #: Longest wait of a fetch that finds no records. A fetch in flight holds up partitions that were
 #: resumed
@@ -32,6 +34,9 @@ _FETCH_TIMEOUT_S = 0.2
 #: Records handed over before the event loop gets a turn; streams take all of them in it
 #: (`stream`).
 _YIELD_EVERY = 100
+
+#: How often it is noted how far each partition was read.
+_NOTE_EVERY_S = 0.1
 
 
 class SafeConsumerThread(driver.AIOKafkaConsumerThread):
@@ -52,6 +57,8 @@ class SafeConsumer(driver.Consumer):
         self._resumed = asyncio.Event()
         #: held while a fetch is under way, and while a seek is
         self._fetching = asyncio.Lock()
+        self._read_to: dict[TP, int] = {}
+        self._next_note = 0.0
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> SafeConsumerThread:
@@ -70,6 +77,7 @@ class SafeConsumer(driver.Consumer):
             return
         async with self._fetching:
             await super().perform_seek()
+            self._read_to.clear()
             for tp in self.assignment():
                 if not self._is_changelog_tp(tp):
                     self.guard.seek(tp, self._read_offset[tp])
@@ -98,6 +106,7 @@ class SafeConsumer(driver.Consumer):
             elif not self._is_changelog_tp(tp):
                 # Paused meanwhile: the position has moved on, so only a seek may come next.
                 self.guard.dropped(tp)
+        self._note_positions()
         return kept
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
@@ -107,11 +116,42 @@ class SafeConsumer(driver.Consumer):
         return message
 
     def known_end(self, tp: TP) -> int | None:
-        """The partition's end as of the last fetch; None before one, or when not assigned."""
+        """The offset behind the partition's last record; None before a fetch, or not assigned.
+
+        As of the last fetch. The broker's own end also counts what is no record: the markers of
+        transactions, and records that retention has taken before anybody read them.
+        """
         try:
-            return self.highwater(tp)
+            end: int | None = self.highwater(tp)
         except AssertionError:  # how aiokafka says that the partition is not assigned
             return None
+        if end is not None and self._read_to.get(tp, -1) >= end:
+            due = self.guard.due(tp)
+            return end if due is None else min(due, end)
+        return end
+
+    def _note_positions(self) -> None:
+        """Remember how far the streams were read; only while no fetch is under way.
+
+        What a fetch has taken is not handed over yet, though the position has moved on.
+        """
+        now = monotonic()
+        if now < self._next_note:
+            return
+        self._next_note = now + _NOTE_EVERY_S
+        self._read_to = {
+            tp: position
+            for tp in self.assignment()
+            if not self._is_changelog_tp(tp) and (position := self._position(tp)) is not None
+        }
+
+    def _position(self, tp: TP) -> int | None:
+        consumer: Any = self._thread._ensure_consumer()  # noqa: SLF001
+        subscription = consumer._subscription.subscription  # noqa: SLF001
+        if subscription is None or not consumer._subscription.is_assigned(tp):  # noqa: SLF001
+            return None
+        state = subscription.assignment.state_value(tp)
+        return state.position if state.has_valid_position else None
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Say nothing: an idle partition is no error here, and lag and readiness are our own."""
@@ -231,10 +271,6 @@ class _Rest:
 
 async def _finish(rest: _Rest) -> None:
     await rest
-
-
-class SafeProducer(driver.Producer):
-    """Faust's producer; named here so that all of the transport is in one place."""
 
 
 class SafeTransport(driver.Transport):

@@ -98,21 +98,41 @@ class Intake:
         forwarded = header(message.headers, FORWARDED) is not None
         if partition != message.partition:
             if forwarded:
+                field = "user_id" if post is not None else "target_user_id"
                 return Rejected(
                     "wrong-partition",
-                    f"user_id: belongs to partition {partition} of {self._partitions}, was "
+                    f"{field}: belongs to partition {partition} of {self._partitions}, was "
                     f"forwarded to {message.partition}",
                 )
             return Misplaced(key, partition)
-        timestamp = round(message.timestamp * 1000)
+        # A record without a timestamp has -1.
+        timestamp = max(0, round(message.timestamp * 1000))
         clamped = False
         if post is not None:
             post, clamped = _clamp_post(post, timestamp)
         elif interaction is not None and interaction.created_at > timestamp + MAX_SKEW_MS:
             interaction = msgspec.structs.replace(interaction, created_at=timestamp)
             clamped = True
-        origin = _origin(message) if forwarded else None
+        origin = self._origin(message) if forwarded else None
         return Accepted(key, post, interaction, clamped, origin)
+
+    def _origin(self, message: Any) -> tuple[str, int] | None:
+        """Where a forwarded record came from.
+
+        None for what no worker has written: the reserved row keeps a cursor for each place, so
+        there must be no more of them than partitions.
+        """
+        value = header(message.headers, ORIGIN)
+        if value is None:
+            return None
+        try:
+            topic, partition, offset = value.decode().rsplit("/", 2)
+            place, number = int(partition), int(offset)
+        except (UnicodeDecodeError, ValueError):
+            return None
+        if topic != message.topic or not (0 <= place < self._partitions and 0 <= number < 2**63):
+            return None
+        return f"{topic}/{place}", number
 
 
 def _clamp_post(post: Post, timestamp: int) -> tuple[Post, bool]:
@@ -127,18 +147,3 @@ def _clamp_post(post: Post, timestamp: int) -> tuple[Post, bool]:
         ),
         True,
     )
-
-
-def _origin(message: Any) -> tuple[str, int] | None:
-    """Where a forwarded record came from; None when a producer set the header without an origin."""
-    value = header(message.headers, ORIGIN)
-    if value is None:
-        return None
-    try:
-        topic, partition, offset = value.decode().rsplit("/", 2)
-        place, number = int(partition), int(offset)
-    except (UnicodeDecodeError, ValueError):
-        return None
-    if not (0 <= place < 2**31 and 0 <= number < 2**63):
-        return None
-    return f"{topic}/{place}", number

@@ -6,6 +6,7 @@ program does not know is refused: guessing would draw a false line.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,10 @@ from stream_app.core.tiers import Line
 
 #: Version of all internal records; raise it when a field changes its meaning.
 FORMAT = 1
+
+#: Bytes of standings in one record, which must stay below the 1 MiB that a topic takes.
+MOST_BYTES = 512 * 1024
+_MOST_ITEMS = 250
 
 T = TypeVar("T")
 
@@ -41,6 +46,20 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     users: int = 0
     #: the formula whose z the sketch holds
     formula: int = 0
+    #: records with the rest of `top`, sent before this one
+    pieces: int = 0
+    #: what tells those of this snapshot from those of others of its epoch
+    sequence: int = 0
+
+
+class TopPiece(msgspec.Struct, array_like=True, frozen=True):
+    """One piece of a snapshot's `top` that is too long for one record."""
+
+    partition: int
+    epoch: int
+    sequence: int
+    index: int
+    items: list[Standing]
 
 
 class LineRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -84,13 +103,32 @@ class PartitionMeta(msgspec.Struct, array_like=True):
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
-    for kind in (Snapshot, LineRecord, RankingChunk, PartitionMeta)
+    for kind in (Snapshot, TopPiece, LineRecord, RankingChunk, PartitionMeta)
 }
 
 
 def record_key(app_id: str, name: str) -> bytes:
     """Key of an internal record: apps that share topics do not read each other's."""
     return f"{app_id}/{name}".encode()
+
+
+def piece_key(app_id: str, name: str) -> bytes:
+    """Key of a piece of a snapshot; no app id holds a colon, so it is not taken for a snapshot."""
+    return f"{app_id}:top/{name}".encode()
+
+
+def in_pieces(items: Sequence[Standing]) -> list[list[Standing]]:
+    """The standings, some hundreds in a piece, fewer where names are long; one piece at least."""
+    pieces: list[list[Standing]] = [[]]
+    size = 0
+    for item in items:
+        length = len(_encoder.encode(item))
+        if pieces[-1] and (size + length > MOST_BYTES or len(pieces[-1]) >= _MOST_ITEMS):
+            pieces.append([])
+            size = 0
+        pieces[-1].append(item)
+        size += length
+    return pieces
 
 
 def encode(record: Any) -> bytes:

@@ -18,20 +18,21 @@ import msgspec
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.ranking import merge_top
 from stream_app.core.scheme import Scheme
+from stream_app.core.standing import Standing
 from stream_app.core.tiers import Line, draw
 from stream_app.engine.internal_records import (
     LineRecord,
     RankingChunk,
     Snapshot,
+    TopPiece,
     decode,
     encode,
+    in_pieces,
+    piece_key,
     record_key,
 )
 from stream_app.engine.tail import Tail
 from stream_app.engine.topics import TopicNames
-
-#: Standings in one record of the ranking: far below 1 MiB.
-_CHUNK = 250
 
 #: A ranking is many times the size of a line, and people read it: every other time is often enough.
 _TICKS_PER_RANKING = 2
@@ -45,6 +46,8 @@ class Census:
         self._scheme = scheme
         self._snapshots: dict[int, Snapshot] = {}
         self._sketches: dict[int, QuantileSketch] = {}
+        #: by partition, epoch, sequence and index
+        self._pieces: dict[tuple[int, int, int, int], list[Standing]] = {}
 
     def take(self, snapshot: Snapshot) -> bool:
         """Take a snapshot in unless a newer one of its partition is held."""
@@ -56,7 +59,26 @@ class Census:
             return False
         self._snapshots[snapshot.partition] = snapshot
         self._sketches[snapshot.partition] = QuantileSketch.deserialize(snapshot.sketch)
+        self._forget_pieces_before(snapshot)
         return True
+
+    def take_piece(self, piece: TopPiece) -> None:
+        """Keep a piece of a snapshot that is to come."""
+        place = (piece.partition, piece.epoch, piece.sequence, piece.index)
+        self._pieces[place] = piece.items
+
+    def _forget_pieces_before(self, snapshot: Snapshot) -> None:
+        number, held = snapshot.partition, (snapshot.epoch, snapshot.sequence)
+        self._pieces = {
+            place: items
+            for place, items in self._pieces.items()
+            if place[0] != number or place[1:3] >= held
+        }
+
+    def _top(self, snapshot: Snapshot) -> list[Standing]:
+        place = (snapshot.partition, snapshot.epoch, snapshot.sequence)
+        rest = [self._pieces.get((*place, index), []) for index in range(snapshot.pieces)]
+        return [standing for items in (snapshot.top, *rest) for standing in items]
 
     @property
     def is_complete(self) -> bool:
@@ -106,7 +128,8 @@ class Census:
 
     def ranking(self) -> list[Any]:
         """The first users of the whole system, in order."""
-        return merge_top((s.top for s in self._snapshots.values()), self._scheme.ranking_size)
+        tops = (self._top(snapshot) for snapshot in self._snapshots.values())
+        return merge_top(tops, self._scheme.ranking_size)
 
 
 def _age(snapshot: Snapshot) -> tuple[int, int]:
@@ -155,11 +178,15 @@ class Leader:
     async def _reign(self) -> None:
         census = Census(self._partitions, self._scheme)
         tail = Tail(self._broker, self._topics.snapshots, 1)
-        prefix = record_key(self._app_id, "")
+        prefix, of_pieces = record_key(self._app_id, ""), piece_key(self._app_id, "")
 
         def on_record(record: Any) -> None:
-            if record.key and record.key.startswith(prefix) and record.value:
+            if not record.key or not record.value:
+                return
+            if record.key.startswith(prefix):
                 self._dirty |= census.take(decode(Snapshot, record.value))
+            elif record.key.startswith(of_pieces):
+                census.take_piece(decode(TopPiece, record.value))
 
         reader = asyncio.create_task(tail.follow(on_record))
         try:
@@ -213,7 +240,7 @@ class Leader:
         self, census: Census, line: Line, sketch: bytes, sequence: int
     ) -> list[RankingChunk]:
         items = census.ranking()
-        pieces = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)] or [[]]
+        pieces = in_pieces(items)
         return [
             RankingChunk(
                 sequence=sequence,

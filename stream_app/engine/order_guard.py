@@ -69,6 +69,11 @@ class OrderGuard:
         if tp in self._chains:
             self._fetched[tp] = _HOLE
 
+    def due(self, tp: TP) -> int | None:
+        """The offset behind the last record handed over, or the one sought; None if unknown."""
+        last = self._fetched.get(tp, _HOLE)
+        return None if last == _HOLE else max(last + 1, self._starts[tp])
+
     def delivered(self, tp: TP, offset: int) -> Link:
         """The record goes on to the agents. Raises OrderError when one before it was left out."""
         queue = self._handed.get(tp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
@@ -15,6 +15,10 @@ from stream_app.engine.intake import FORWARDED, ORIGIN, Misplaced, Rejected
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.topics import TopicNames
 from stream_app.messages import KolEvent, encode_event, event_headers, rfc3339
+
+#: A record of this size goes as a compressed batch of its own: it may have fitted its topic only
+#: because its producer compressed it, which ours does not.
+_LARGE_BYTES = 64 * 1024
 
 
 def now_ms() -> int:
@@ -78,12 +82,9 @@ class Outbox:
             ("dlq-offset", b"%d" % message.offset),
             ("dlq-at", rfc3339(now_ms()).encode()),
         ]
-        topic = self._topics.dead_letters
         try:
-            sent = await self._app.producer.send(
-                topic, message.key, message.value, None, None, headers
-            )
-        except ProducerSendError as error:
+            sent = await self._copy(self._topics.dead_letters, message.key, message, headers)
+        except (ProducerSendError, KafkaError) as error:
             await self._name_only(message, headers, error)
         else:
             self._letters.append((sent, message, headers))
@@ -96,7 +97,11 @@ class Outbox:
         if not _is_too_large(error):
             raise error
         headers = [*headers, ("dlq-truncated", b"%d" % len(message.value or b""))]
-        await self._send(self._topics.dead_letters, message.key, None, headers=headers)
+        self._pending.append(
+            await self._app.producer.send_alone(
+                self._topics.dead_letters, message.key, None, None, None, headers
+            )
+        )
 
     async def forward(self, message: Any, verdict: Misplaced) -> None:
         """Send a valid record on to its user's partition, once, with its timestamp."""
@@ -108,15 +113,15 @@ class Outbox:
         ]
         headers += [(FORWARDED, b"1"), (ORIGIN, origin.encode())]
         try:
-            sent = await self._app.producer.send(
+            sent = await self._copy(
                 message.topic,
                 verdict.key,
-                message.value,
-                verdict.partition,
-                round(message.timestamp * 1000) / 1000,
+                message,
                 headers,
+                partition=verdict.partition,
+                timestamp_ms=round(message.timestamp * 1000),
             )
-        except ProducerSendError as error:
+        except (ProducerSendError, KafkaError) as error:
             await self._cannot_carry(message, error)
         else:
             self._forwards.append((sent, message))
@@ -128,6 +133,32 @@ class Outbox:
             raise error
         detail = "value: in another user's partition, and too large to be forwarded"
         await self.dead_letter(message, Rejected("too-large", detail))
+
+    async def _copy(
+        self,
+        topic: str,
+        key: bytes | None,
+        message: Any,
+        headers: list[tuple[str, bytes]],
+        *,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> Awaitable[Any]:
+        """Send a record's bytes on, whatever they are; returns the broker's answer to come."""
+        value, producer = message.value, self._app.producer
+        if len(value or b"") > _LARGE_BYTES or (value is None and key is None):
+            return cast(
+                Awaitable[Any],
+                await producer.send_alone(topic, key, value, partition, timestamp_ms, headers),
+            )
+        # Faust takes seconds and cuts off what is below a millisecond, rounding errors too; and it
+        # takes 0 for none.
+        half = -0.5 if timestamp_ms is not None and timestamp_ms < 0 else 0.5
+        timestamp = None if timestamp_ms is None else (timestamp_ms + half) / 1000
+        return cast(
+            Awaitable[Any],
+            await producer.send(topic, key, value, partition, timestamp, headers),
+        )
 
     async def _send(
         self,

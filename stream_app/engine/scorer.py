@@ -17,8 +17,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from stream_app.core.aggregate import (
     Outcome,
     fold_interaction,
@@ -38,12 +36,10 @@ from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
-from stream_app.engine.user_table import UserTable, Write, meta_key, unsent_key
+from stream_app.engine.unsent import read_unsent, unsent_writes
+from stream_app.engine.user_table import UserTable, Write, meta_key
 from stream_app.errors import OrderError
 from stream_app.messages import Cause, TextFeatures, decode_event
-
-#: Users named in one reserved row: far below the largest record, whatever their keys.
-_NAMES = 250
 
 Verdict = Accepted | Rejected | Misplaced
 
@@ -103,21 +99,18 @@ class Scorer:
         verdict: Accepted,
         features: Mapping[str, TextFeatures],
     ) -> None:
-        if verdict.clamped:
-            self._metrics.clamped_times.inc()
-        else:
-            marks = partition.meta.high_marks
-            marks[message.topic] = max(verdict.event_time, marks.get(message.topic, 0))
+        is_forwarded_again = self._is_forwarded_again(partition, verdict)
+        if not is_forwarded_again:
+            self._note_time(partition, message, verdict)
         interaction, post = verdict.interaction, verdict.post
         if interaction is not None and interaction.actor_id == interaction.target_user_id:
             return
         touched = self._touch(batch, partition, verdict)
         row = touched.row
         if message.offset <= row.offsets.get(message.topic, -1):
-            self._is_forwarded_again(partition, verdict)
             self._repeat(batch, partition, row, message)
             return
-        if self._is_forwarded_again(partition, verdict):
+        if is_forwarded_again:
             self._metrics.duplicates.inc()
             return
         row.offsets[message.topic] = message.offset
@@ -142,6 +135,14 @@ class Scorer:
                 offset=message.offset,
                 post_id=post_id,
             )
+
+    def _note_time(self, partition: Partition, message: Any, verdict: Accepted) -> None:
+        """Move the high mark, or count that the event's time had to be clamped, once each."""
+        meta, topic = partition.meta, message.topic
+        if not verdict.clamped:
+            meta.high_marks[topic] = max(verdict.event_time, meta.high_marks.get(topic, 0))
+        elif message.offset > meta.offsets.get(topic, -1):
+            self._metrics.clamped_times.inc()
 
     def _touch(self, batch: Batch, partition: Partition, verdict: Accepted) -> Touched:
         place = (partition.number, verdict.key)
@@ -233,7 +234,7 @@ class Scorer:
             ) from None
         if not partition.announced:
             partition.announced = True
-            for key in self._read_unsent(partition):
+            for key in read_unsent(self._table, partition):
                 row = self._rows.get(number, key)
                 if row is not None and row.transition is not None:
                     await self._outbox.event(decode_event(row.transition.event), number)
@@ -251,7 +252,11 @@ class Scorer:
     async def _commit(self, batch: Batch) -> None:
         scheme = self._scheme
         changed = [touched for touched in batch.touched.values() if touched.cause is not None]
-        writes = self._unsent(batch)
+        writes = [
+            write
+            for number, partition in batch.partitions.items()
+            for write in unsent_writes(partition, [e for n, e in batch.events if n == number])
+        ]
         for touched in changed:
             z = touched.standing.z if touched.standing is not None else float("-inf")
             data = encode_row(touched.row, z, scheme.formula)
@@ -273,36 +278,6 @@ class Scorer:
         for number, event in batch.events:
             await self._outbox.event(event, number)
         await self._outbox.settle()
-
-    def _unsent(self, batch: Batch) -> list[Write]:
-        """Name, ahead of their rows, the users whose events this batch will send once it is safe.
-
-        Events of the batch before are confirmed by now, so their names may go.
-        """
-        writes = []
-        for number, partition in batch.partitions.items():
-            keys = [event.user.key.encode() for place, event in batch.events if place == number]
-            pieces = [keys[i : i + _NAMES] for i in range(0, len(keys), _NAMES)]
-            # Pieces that are not needed any more are emptied, not deleted.
-            empty: list[list[bytes]] = [[]] * (partition.unsent_pieces - len(pieces))
-            partition.unsent_pieces = len(pieces)
-            for piece, names in enumerate([*pieces, *empty]):
-                data = msgspec.msgpack.encode(names)
-                writes.append(Write(number, unsent_key(number, piece), data))
-        return writes
-
-    def _read_unsent(self, partition: Partition) -> list[bytes]:
-        """The users named, piece by piece up to the first empty one."""
-        keys: list[bytes] = []
-        while True:
-            data = self._table.read(
-                partition.number, unsent_key(partition.number, partition.unsent_pieces)
-            )
-            piece = msgspec.msgpack.decode(data, type=list[bytes]) if data else []
-            if not piece:
-                return keys
-            keys += piece
-            partition.unsent_pieces += 1
 
 
 def _row_for(verdict: Accepted) -> UserRow:

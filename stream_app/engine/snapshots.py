@@ -8,12 +8,21 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from faust.types import TP
 
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
-from stream_app.engine.internal_records import encode, record_key
+from stream_app.engine.internal_records import (
+    MOST_BYTES,
+    Snapshot,
+    TopPiece,
+    encode,
+    in_pieces,
+    piece_key,
+    record_key,
+)
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
@@ -64,6 +73,7 @@ class SnapshotPublisher:
         self._checked = -1
         self._metrics = metrics
         self._sent: dict[int, bytes] = {}
+        self._sequence = 0
         self._pending: list[Awaitable[Any]] = []
 
     def seconds_to_next(self) -> float:
@@ -94,11 +104,28 @@ class SnapshotPublisher:
         keys = self._top_keys(partition, floor)
         top = [self._standing(partition, key) for key in keys]
         partition.standings = dict(zip(keys, top, strict=True))
-        value = encode(partition.snapshot(unread, top, self._sources))
+        snapshot = partition.snapshot(unread, top, self._sources)
+        value = encode(snapshot)
         if self._sent.get(partition.number) == value:
             return
         self._sent[partition.number] = value
-        key = record_key(self._app_id, str(partition.number))
+        if len(value) > MOST_BYTES:
+            value = encode(await self._send_pieces(snapshot))
+        await self._send(record_key(self._app_id, str(partition.number)), value)
+
+    async def _send_pieces(self, snapshot: Snapshot) -> Snapshot:
+        """Send all but the first users of a snapshot ahead; returns what is left of it."""
+        first, *rest = in_pieces(snapshot.top)
+        self._sequence += 1
+        for index, items in enumerate(rest):
+            piece = TopPiece(snapshot.partition, snapshot.epoch, self._sequence, index, items)
+            key = piece_key(self._app_id, f"{snapshot.partition}/{index}")
+            await self._send(key, encode(piece))
+        return msgspec.structs.replace(
+            snapshot, top=first, pieces=len(rest), sequence=self._sequence
+        )
+
+    async def _send(self, key: bytes, value: bytes) -> None:
         self._pending.append(await self._app.producer.send(self._topic, key, value, 0, None, None))
 
     def _check_one(self) -> None:

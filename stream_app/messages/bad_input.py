@@ -24,7 +24,7 @@ class BadInput(Exception):
     Attributes:
         reason: one of `REASONS`.
         detail: one line that begins with the field's name, or with `value` where no field is
-            to blame, then a colon and what is wrong. ASCII but for field names; never post text.
+            to blame, then a colon and what is wrong. ASCII; never post text.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -26,6 +26,8 @@ judges the same value alike."""
 # Possessive, and content with a string that never ends: linear in whatever it is given.
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _EXACT_DIGITS: Final = 25  # 2^63 has 19
+# A detail goes into a header: a name that the sender has made up may be long, or no text at all.
+_PLAIN_NAME: Final = re.compile(r"[a-z_]{1,40}")
 
 W = TypeVar("W", bound=msgspec.Struct)
 
@@ -130,7 +132,8 @@ def parse_object(value: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadInput("invalid-json", f"value: {shown(found)} where an object is required")
     if constants:
-        name = next((n for n, v in found.items() if isinstance(v, _Constant)), "value")
+        names = (n for n, v in found.items() if isinstance(v, _Constant))
+        name = next((n for n in names if _PLAIN_NAME.fullmatch(n)), "value")
         raise BadInput("invalid-json", f"{name}: {constants[0].name} is not JSON")
     return found
 

@@ -52,15 +52,19 @@ class EventUser(msgspec.Struct, frozen=True, kw_only=True):
 class Cause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What moved the user over the line.
 
-    A record (`post`, `observation`, `interaction`) has topic, partition, offset and post_id;
-    a move of the line (`threshold`) and `inactivity` have the threshold_version.
+    A record (`post`, `observation`, `interaction`) has topic, partition, offset and post_id, null
+    for an interaction that names no post; a move of the line (`threshold`) and `inactivity` have
+    the threshold_version.
     """
 
     type: Annotated[CauseType, about("An event of the user, a move of the line, or silence.")]
     topic: Annotated[str | None, about("Of the record that caused it.")] = None
     partition: Annotated[Natural | None, about("Of that record.")] = None
     offset: Annotated[Natural | None, about("Of that record.")] = None
-    post_id: Annotated[ItemId | None, about("The post in that record, or that it is about.")] = None
+    post_id: Annotated[
+        ItemId | msgspec.UnsetType | None,
+        about("The post in that record, or that it is about; null where it names none."),
+    ] = msgspec.UNSET
     threshold_version: Annotated[
         Natural | None, about("Version of the line, where no record caused it.")
     ] = None

@@ -114,6 +114,13 @@ def test_tests_named_in_the_documentation_exist() -> None:
     assert {name for name in named if f"def {name}(" not in code} == set()
 
 
+def test_every_guarantee_names_a_test_that_shows_it() -> None:
+    rows = [line for line in page("docs/contract.md").splitlines() if line.startswith("| ")]
+    guarantees = [row for row in rows if row != "| guarantee | shown by |"]
+    assert len(guarantees) > 50
+    assert [row for row in guarantees if not _TEST_NAME.search(row.rpartition(" | ")[2])] == []
+
+
 def test_make_targets_named_in_the_documentation_exist() -> None:
     makefile = page("Makefile")
     named = {

@@ -31,7 +31,7 @@ class Record:
 
     value: bytes | None
     key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     timestamp_ms: int | None = None
     partition: int | None = None
 
@@ -66,8 +66,12 @@ def delete_topic(bootstrap: str, name: str) -> None:
     wait_for(lambda: name not in admin.list_topics(timeout=TIMEOUT_S).topics, f"{name} to go")
 
 
-def produce(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
-    """All of them are acknowledged after the call, in their order within each partition."""
+def produce(bootstrap: str, topic: str, records: Iterable[Record], **config: Any) -> None:
+    """All of them are acknowledged after the call, in their order within each partition.
+
+    `config` is librdkafka's, dots written as underscores; with a `transactional_id` the records are
+    one transaction, which leaves a marker behind them in each partition.
+    """
     errors: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, _message: Message[bytes, bytes]) -> None:
@@ -81,10 +85,16 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
             "enable.idempotence": True,
             "linger.ms": 20,
         }
+        | {name.replace("_", "."): value for name, value in config.items()}
     )
+    if "transactional_id" in config:
+        producer.init_transactions(TIMEOUT_S)
+        producer.begin_transaction()
     for record in records:
         _send(producer, topic, record, delivered)
     left = producer.flush(TIMEOUT_S)
+    if "transactional_id" in config:
+        producer.commit_transaction(TIMEOUT_S)
     if errors or left:
         raise AssertionError(f"{len(errors)} failed, {left} unsent: {errors[:1]}")
 

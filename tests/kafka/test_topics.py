@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from stream_app.engine.admin import Admin
 from stream_app.engine.topics import (
     DEAD_LETTER_ROOM_BYTES,
     MAX_MESSAGE_BYTES,
@@ -32,6 +33,30 @@ def test_creating_makes_every_topic_of_the_table_and_again_makes_none(settings: 
     assert asyncio.run(create_topics(settings)) == []
     counts = [len(partitions(settings.broker, name)) for name in names]
     assert counts == [3, 3, 3, 1, 1, 3, 1, 3]
+
+
+def test_partitions_cleanup_and_record_sizes_at_the_broker_are_those_of_the_contract(
+    kafka: KafkaBroker, prefix: str
+) -> None:
+    settings = load_settings(broker=kafka.bootstrap, prefix=prefix, app_id="app")
+    asyncio.run(create_topics(settings))
+    due = {
+        "posts": (8, "delete"),
+        "interactions": (8, "delete"),
+        "kol-events": (8, "delete"),
+        "posts-dlq": (1, "delete"),
+        "kol-snapshots": (1, "compact"),
+        "kol-thresholds": (8, "compact"),
+        "kol-rankings": (1, "compact"),
+        "app-users-changelog": (8, "compact"),
+    }
+    names = [prefix + name for name in due]
+    found = Admin(kafka.bootstrap, 10.0).describe(names)
+    assert {
+        name: (topic.partitions, topic.config["cleanup.policy"]) for name, topic in found.items()
+    } == {prefix + name: shape for name, shape in due.items()}
+    most = {name: int(topic.config["max.message.bytes"]) for name, topic in found.items()}
+    assert most[f"{prefix}posts-dlq"] - most[f"{prefix}posts"] == 64 * 1024
 
 
 def test_only_what_is_missing_is_made(settings: Settings) -> None:

@@ -6,6 +6,15 @@ from stream_app.core.scheme import NEUTRAL_REACH, PRESETS
 from tests.schemes import DAY_MS, KOL, TOP, make_scheme
 
 
+def test_the_presets_are_those_of_the_contract() -> None:
+    assert PRESETS == {
+        "influence": {"reach": 0.3, "attention": 0.3, "resonance": 0.4, "text": 0.1},
+        "resonance": {"reach": 0.1, "attention": 0.1, "resonance": 0.8, "text": 0.1},
+        "volume": {"reach": 0.3, "attention": 0.7, "resonance": 0.0, "text": 0.1},
+        "article": {"reach": 1.0, "text": 1.0},
+    }
+
+
 def test_scores_fall_by_the_exponent_of_attention_in_each_half_life() -> None:
     scheme = make_scheme()
     now = scheme.score_at(1.0, 0)

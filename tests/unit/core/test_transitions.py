@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,6 +91,27 @@ def test_values_are_as_of_the_transition_and_on_one_scale() -> None:
     assert attention.value == pytest.approx(0.5 * (1 + 9))
     total = sum(f.contribution for f in promoted.factors if f.contribution is not None)
     assert total == pytest.approx(math.log(promoted.score), rel=1e-9, abs=1e-9)
+
+
+def test_logarithms_that_give_one_number_still_show_on_which_side_the_score_was() -> None:
+    """Near 1 the exponentials of neighbouring logarithms are the same double."""
+    scheme = make_scheme(preset="article", tiers=(KOL, TOP), leave_margin=0.0)
+    z = math.nextafter(0.25, 0)
+    assert math.exp(z) == math.exp(0.25)
+    standing = msgspec.structs.replace(somebody(), z=z)
+    bound = (TierLine("kol", 0.90, 0.25, 0.25), TierLine("top", 0.99, 0.25, 0.25))
+    found = transition_event(
+        standing,
+        level=0,
+        from_tier="kol",
+        line=Line(7, NOW, NOW, 1234, bound, {}),
+        cause=LINE_MOVED,
+        occurred_at=NOW,
+        percentile=50.0,
+        scheme=scheme,
+    )
+    assert found.threshold is not None
+    assert found.score < found.threshold == pytest.approx(found.score, rel=1e-15)
 
 
 def test_one_who_leaves_the_population_has_no_percentile() -> None:

@@ -68,6 +68,7 @@ class Sent:
     partition: int | None
     timestamp: float | None
     headers: list[tuple[str, bytes]]
+    is_alone: bool = False
 
     def header(self, name: str) -> str:
         return next(value.decode() for key, value in self.headers if key == name)
@@ -187,7 +188,21 @@ class Producer:
         timestamp: float | None,
         headers: list[tuple[str, bytes]] | None,
     ) -> asyncio.Future[None]:
+        assert (key, value) != (None, None), "as aiokafka's own assertion"
         sent = Sent(topic, key, value, partition, timestamp, headers or [])
+        return asyncio.ensure_future(self._confirm(sent))
+
+    async def send_alone(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp_ms: int | None,
+        headers: list[tuple[str, bytes]],
+    ) -> asyncio.Future[None]:
+        timestamp = None if timestamp_ms is None else timestamp_ms / 1000
+        sent = Sent(topic, key, value, partition, timestamp, headers, is_alone=True)
         return asyncio.ensure_future(self._confirm(sent))
 
     async def _confirm(self, sent: Sent) -> None:

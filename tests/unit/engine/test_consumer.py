@@ -195,6 +195,9 @@ def consumer_between(records: dict[TP, list[int]], monkeypatch: pytest.MonkeyPat
     consumer.guard = OrderGuard()
     consumer._read_offset = {POSTS: 5}
     consumer._fetching = asyncio.Lock()
+    consumer._read_to, consumer._next_note = {}, 0.0
+    consumer.position_of_posts = None
+    monkeypatch.setattr(SafeConsumer, "_position", lambda self, tp: self.position_of_posts)
     consumer._active_partitions, consumer._buffered_partitions = {POSTS, CHANGELOG}, set()
     consumer.flow_active = True
     monkeypatch.setattr(SafeConsumer, "_is_changelog_tp", lambda self, tp: tp == CHANGELOG)
@@ -314,3 +317,36 @@ def test_the_end_of_a_partition_that_is_not_assigned_is_unknown(
 
     monkeypatch.setattr(driver.Consumer, "highwater", highwater)
     assert consumer.known_end(POSTS) is None
+
+
+@pytest.mark.parametrize(
+    ("fetched", "position", "known"),
+    [
+        ([], None, 10),  # before the first position is known
+        ([], 5, 10),  # records are to come
+        ([5, 6], 7, 10),
+        ([5, 6], 10, 7),  # behind 6 there are only markers of transactions
+        ([], 10, 5),  # retention has taken all there was
+        ([5, 9], 10, 10),
+    ],
+)
+def test_the_end_is_behind_the_last_record_and_not_behind_what_is_no_record(
+    monkeypatch: pytest.MonkeyPatch, fetched: list[int], position: int | None, known: int
+) -> None:
+    """Else a partition that ends in a transaction's marker would count as unread for ever."""
+    consumer = consumer_between({POSTS: fetched} if fetched else {}, monkeypatch)
+    monkeypatch.setattr(driver.Consumer, "highwater", lambda self, tp: 10)
+    consumer.position_of_posts = position
+    asyncio.run(consumer._getmany(None, 1.0))
+    assert consumer.known_end(POSTS) == known
+    asyncio.run(consumer.perform_seek())
+    assert consumer.known_end(POSTS) == 10, "the position is another"
+
+
+def test_a_hole_leaves_the_end_where_the_broker_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = consumer_between({POSTS: [5, 6]}, monkeypatch)
+    monkeypatch.setattr(driver.Consumer, "highwater", lambda self, tp: 7)
+    consumer._active_partitions.discard(POSTS)
+    consumer.position_of_posts = 7
+    asyncio.run(consumer._getmany({CHANGELOG}, 1.0))
+    assert consumer.known_end(POSTS) == 7

@@ -48,7 +48,10 @@ def test_a_record_in_another_partition_is_misplaced(partition: int) -> None:
     again = read(make_post(), partition=partition, headers=[("kol-forwarded", b"1")])
     assert isinstance(again, Rejected)
     assert again.reason == "wrong-partition"
-    assert again.detail.startswith("user_id")
+    assert again.detail.startswith("user_id: ")
+    again = read(make_interaction(), partition=partition, headers=[("kol-forwarded", b"1")])
+    assert isinstance(again, Rejected)
+    assert again.detail.startswith("target_user_id: ")
 
 
 def test_a_bad_record_is_put_aside_where_it_stands() -> None:
@@ -63,13 +66,20 @@ def test_nothing_in_a_record_raises(value: bytes | None, topic: str) -> None:
 
 
 def test_a_forwarded_record_names_its_origin() -> None:
-    headers = [("kol-forwarded", b"1"), ("kol-origin", b"my.posts/3/42")]
-    assert accepted(make_post(), headers=headers).origin == ("my.posts/3", 42)
+    headers = [("kol-forwarded", b"1"), ("kol-origin", b"posts/3/42")]
+    assert accepted(make_post(), headers=headers).origin == ("posts/3", 42)
     assert accepted(make_post(), headers=headers[1:]).origin is None
     for origin in (b"", b"posts", b"posts/x/1", b"posts/1/x", b"\xff/1/1"):
         headers[1] = ("kol-origin", origin)
         assert accepted(make_post(), headers=headers).origin is None
     assert accepted(make_post(), headers=headers[:1]).origin is None
+
+
+@pytest.mark.parametrize("origin", [b"other/1/42", b"posts/4/42", b"posts/-1/42", b"posts/1/-1"])
+def test_an_origin_that_no_worker_has_written_is_none(origin: bytes) -> None:
+    """Each origin has its place in the reserved row, which must not grow without end."""
+    headers = [("kol-forwarded", b"1"), ("kol-origin", origin)]
+    assert accepted(make_post(), headers=headers).origin is None
 
 
 def test_headers_come_as_pairs_or_as_a_mapping() -> None:
@@ -110,3 +120,14 @@ def test_interactions_are_clamped_alike() -> None:
         found = accepted(make_interaction(created_at=NOON + late), timestamp_ms=NOON)
         assert found.clamped is clamped
         assert found.event_time == (NOON if clamped else NOON + late)
+
+
+def test_a_record_without_a_timestamp_is_clamped_to_the_first_time_there_is() -> None:
+    """Kafka then says -1; nothing may be older than 1970, nor move the high mark by chance."""
+    record = Broker().append(make_post())
+    record.timestamp = -0.001
+    found = INTAKE.read(record)
+    assert isinstance(found, Accepted)
+    assert found.clamped
+    assert found.post is not None
+    assert (found.post.created_at, found.post.observed_at) == (0, 0)

@@ -9,8 +9,10 @@ from stream_app.engine.internal_records import (
     PartitionMeta,
     RankingChunk,
     Snapshot,
+    TopPiece,
     decode,
     encode,
+    piece_key,
     record_key,
 )
 from tests.builders import make_post
@@ -33,6 +35,7 @@ RECORDS = [
         top=[STANDING] if STANDING is not None else [],
         users=7,
     ),
+    TopPiece(1, 2, 3, 4, [STANDING] if STANDING is not None else []),
     LineRecord(LINE, b"sketch"),
     RankingChunk(1, 0, 2, [], LINE, [3], b"sketch"),
     PartitionMeta(1, {"a": "b"}, {"posts": "id"}, {"posts": 9}, {"posts": 8}, {"x/1": 7}, LINE),
@@ -53,3 +56,4 @@ def test_another_format_or_broken_bytes_are_refused(data: bytes) -> None:
 def test_apps_that_share_topics_do_not_read_each_others_records() -> None:
     assert record_key("kol", "line") == b"kol/line"
     assert not record_key("kol2", "line").startswith(record_key("kol", ""))
+    assert not piece_key("kol", "1/0").startswith(record_key("kol", ""))

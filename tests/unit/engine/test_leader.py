@@ -10,7 +10,7 @@ import pytest
 
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.standing import Standing, standing_of
-from stream_app.engine.internal_records import Snapshot
+from stream_app.engine.internal_records import Snapshot, TopPiece
 from stream_app.engine.leader import Census
 from tests.builders import NOON, make_post
 from tests.histories import row_after
@@ -136,3 +136,20 @@ def test_members_and_ranking_are_those_of_all_partitions() -> None:
     )
     assert found.members() == [7, 3]
     assert [standing.key for standing in found.ranking()] == ["a", "b", "c"]
+
+
+def test_the_pieces_of_a_snapshot_belong_to_it_and_to_no_other() -> None:
+    found = census(snapshot(1))
+    for sequence, name in ((1, "old"), (2, "new")):
+        for index in (0, 1):
+            one = someone(f"{name}{index}", 5.0 - index)
+            found.take_piece(TopPiece(0, 1, sequence, index, [one]))
+        if name == "old":
+            found.take(snapshot(0, top=[someone("first", 9.0)], pieces=2, sequence=1))
+    assert [s.key for s in found.ranking()] == ["first", "old0", "old1"], "the newer is to come"
+    found.take(snapshot(0, top=[someone("first", 9.0)], pieces=2, sequence=2))
+    assert [s.key for s in found.ranking()] == ["first", "new0", "new1"]
+    assert len(found._pieces) == 2
+    found.take(snapshot(0, top=[someone("alone", 9.0)], epoch=2))
+    assert [s.key for s in found.ranking()] == ["alone"]
+    assert found._pieces == {}

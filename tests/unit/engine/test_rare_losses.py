@@ -107,7 +107,7 @@ def test_a_forwarded_record_seen_again_after_a_crash_still_bars_its_own_repeat()
     other = make_interaction(id="i2", kind="follow", target_post_id=None)
 
     def forwarded(broker: Broker, event: Any, offset: int) -> Any:
-        origin = b"interactions/9/%d" % offset
+        origin = b"interactions/%d/%d" % ((HOME + 1) % PARTITIONS, offset)
         return broker.append(event, headers=[("kol-forwarded", b"1"), ("kol-origin", origin)])
 
     async def body() -> Worker:
@@ -209,13 +209,13 @@ def test_a_bad_record_too_large_for_the_dead_letter_topic_does_not_stop_the_work
         worker = await Worker(Broker(), SCHEME).start()
         refusal = MessageSizeTooLargeError("the broker's limit")
         if is_wrapped:
-            send = worker.producer.send
 
-            async def refuse_once(*args: Any) -> Any:
-                worker.app.producer.send = send
+            async def refuse(*args: Any) -> Any:
                 raise ProducerSendError("Error while sending") from refusal
 
-            worker.app.producer = SimpleNamespace(send=refuse_once)
+            worker.app.producer = SimpleNamespace(
+                send=refuse, send_alone=worker.producer.send_alone
+            )
         else:
             worker.producer.refusals[TOPICS.dead_letters] = [refusal]
         await worker.handle([worker.broker.append(b"{" * 99, partition=HOME)])

@@ -214,6 +214,8 @@ def test_an_event_from_the_future_is_counted_and_moves_no_high_mark() -> None:
         assert (row.newest_post_at, row.remembered[0].observed_at) == (NOON, NOON)
         assert meta_of(worker).high_marks == {}
         assert worker.count("clamped_times") == 1
+        await worker.handle([late])
+        assert worker.count("clamped_times") == 1, "once an event"
 
     run(test)
 
@@ -291,7 +293,8 @@ def test_a_misplaced_record_is_forwarded_once_and_not_scored_where_it_stood() ->
         (sent,) = worker.broker.sent
         assert (sent.topic, sent.key, sent.partition) == ("posts", U1.encode(), HOME)
         assert sent.value == record.value
-        assert sent.timestamp == (NOON + 7) / 1000
+        assert sent.timestamp is not None
+        assert int(sent.timestamp * 1000.0) == NOON + 7  # as Faust does
         assert sent.headers == [
             ("trace", b"x"),
             ("kol-forwarded", b"1"),
@@ -305,7 +308,10 @@ def test_a_misplaced_record_is_forwarded_once_and_not_scored_where_it_stood() ->
 
 def forwarded(worker: Worker, event: Any, origin_offset: int) -> Any:
     """A record as another worker forwards it."""
-    headers = [("kol-forwarded", b"1"), ("kol-origin", b"interactions/9/%d" % origin_offset)]
+    headers = [
+        ("kol-forwarded", b"1"),
+        ("kol-origin", b"interactions/%d/%d" % (elsewhere(), origin_offset)),
+    ]
     return worker.broker.append(event, headers=headers)
 
 
@@ -341,6 +347,68 @@ def test_a_forwarded_record_in_the_wrong_place_is_a_dead_letter() -> None:
         assert (sent.topic, sent.value) == (TOPICS.dead_letters, record.value)
         assert sent.header("dlq-reason") == "wrong-partition"
         assert worker.count("dead_letters", reason="wrong-partition") == 1
+
+    run(test)
+
+
+@pytest.mark.parametrize("timestamp_ms", [0, 1, 1001, 1_404_216_000_001, 1_700_000_000_999, -1])
+def test_a_forwarded_record_keeps_its_timestamp_to_the_millisecond(timestamp_ms: int) -> None:
+    """Faust takes seconds, as a float, takes 0 for none and cuts off fractions."""
+
+    async def test(worker: Worker) -> None:
+        post = make_post(text=TEXT, created_at=0)
+        record = worker.broker.append(post, partition=elsewhere(), timestamp_ms=timestamp_ms)
+        await worker.handle([record])
+        (sent,) = worker.broker.sent
+        assert sent.timestamp
+        assert int(sent.timestamp * 1000.0) == timestamp_ms
+
+    run(test)
+
+
+def test_a_large_record_goes_compressed_and_alone() -> None:
+    """It may have fitted its topic only because its producer compressed it; ours does not."""
+
+    async def test(worker: Worker) -> None:
+        long = make_post(text="long " * 20_000)
+        records = [
+            worker.broker.append(b"{" * 70_000, partition=elsewhere(), key=b"k"),
+            worker.broker.append(long, partition=elsewhere(), timestamp_ms=NOON),
+            worker.broker.append(b"{", partition=elsewhere(), key=b"k"),
+        ]
+        await worker.handle(records)
+        sent = {(s.topic, s.value): s.is_alone for s in worker.broker.sent}
+        assert sent == {
+            (TOPICS.dead_letters, records[0].value): True,
+            ("posts", records[1].value): True,
+            (TOPICS.dead_letters, records[2].value): False,
+        }
+
+    run(test)
+
+
+def test_a_record_with_neither_key_nor_value_is_put_aside_too() -> None:
+    """What aiokafka's own `send` refuses by an assertion."""
+
+    async def test(worker: Worker) -> None:
+        await worker.handle([worker.broker.append(None, partition=2)])
+        (sent,) = worker.broker.sent
+        assert (sent.topic, sent.key, sent.value) == (TOPICS.dead_letters, None, None)
+        assert sent.header("dlq-reason") == "empty"
+
+    run(test)
+
+
+@pytest.mark.parametrize("name", [r"\ud800", "x" * 100_000, r"a\nb", "名"])
+def test_a_field_name_that_the_sender_made_up_stays_out_of_the_headers(name: str) -> None:
+    """A lone surrogate cannot be encoded at all, and a header has to fit."""
+
+    async def test(worker: Worker) -> None:
+        value = f'{{"{name}": NaN}}'.encode()
+        await worker.handle([worker.broker.append(value, partition=2, key=b"k")])
+        (sent,) = worker.broker.sent
+        assert sent.value == value
+        assert sent.header("dlq-detail") == "value: NaN is not JSON"
 
     run(test)
 

@@ -3,12 +3,16 @@
 import asyncio
 from typing import Any
 
+import msgspec
 from aiokafka.errors import MessageSizeTooLargeError
 
 from stream_app.core.quantile_sketch import QuantileSketch
+from stream_app.core.standing import standing_of
+from stream_app.engine.internal_records import TopPiece, encode, in_pieces
 from stream_app.engine.user_table import RESERVED
 from stream_app.messages import partition_of
 from tests.builders import make_post
+from tests.histories import row_after
 from tests.schemes import make_scheme
 from tests.unit.engine.stand_ins import PARTITIONS, TOPICS, Broker, Worker, fixed_line
 
@@ -53,3 +57,19 @@ def test_a_misplaced_record_too_large_to_be_forwarded_is_a_dead_letter() -> None
     (sent,) = asyncio.run(body()).sent
     assert sent.topic == TOPICS.dead_letters
     assert sent.header("dlq-reason") == "too-large"
+
+
+def test_a_ranking_of_the_longest_names_is_sent_in_records_far_below_a_mebibyte() -> None:
+    row = row_after([make_post(text="")], make_scheme())
+    standing = standing_of(row, make_scheme())
+    assert standing is not None
+    name = "\U0001f600" * 2048
+    everyone = [
+        msgspec.structs.replace(standing, key=f"x:{n}", handle=name, display_name=name)
+        for n in range(1000)
+    ]
+    pieces = in_pieces(everyone)
+    assert [one for piece in pieces for one in piece] == everyone
+    assert max(len(encode(TopPiece(0, 1, 1, 0, piece))) for piece in pieces) < 600_000
+    assert in_pieces([]) == [[]]
+    assert [len(piece) for piece in in_pieces([standing] * 600)] == [250, 250, 100]

@@ -115,6 +115,48 @@ def test_a_field_outside_its_limits_is_named(field: str, bad: object) -> None:
     assert refused.detail.startswith(f"{field}: ")
 
 
+@pytest.mark.parametrize("field", ["like_count", "follower_count", "created_at", "observed_at"])
+@pytest.mark.parametrize("number", ["1e3", "1E3", "10e-1", "-0.0", "1.0", "1e400"])
+def test_a_number_with_fraction_or_exponent_is_no_integer(field: str, number: str) -> None:
+    refused = refusal(raw(field, number))
+    assert refused.reason == "invalid-field"
+    assert refused.detail.startswith(f"{field}: ")
+
+
+AT_THEIR_LIMITS: list[tuple[str, object]] = [
+    ("id", "x"),
+    ("id", "😀" * 512),
+    ("platform", "a"),
+    ("platform", "az09_-" + "x" * 26),
+    ("user_id", "x"),
+    ("user_id", "界" * 256),
+    ("user_id", "\u2028 \u00a0\u200b"),
+    ("text", ""),
+    ("text", "😀" * 100_000),
+    ("text", "\u0000"),
+    ("lang", "x"),
+    ("lang", "x" * 35),
+    ("handle", ""),
+    ("handle", "😀" * 2_048),
+    ("display_name", "😀" * 2_048),
+    ("url", "😀" * 2_048),
+    ("topics", ["x"] * 64),
+    ("topics", ["😀" * 128]),
+    ("created_at", 0),
+    ("created_at", 4_133_980_799_999),
+    ("observed_at", 4_133_980_799_999),
+    ("follower_count", 2**63 - 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("field", "good"), AT_THEIR_LIMITS, ids=lambda value: value if isinstance(value, str) else None
+)
+def test_a_field_at_its_limits_is_accepted_as_it_is(field: str, good: object) -> None:
+    found = getattr(decode_post(value(**{field: good})), field)
+    assert found == (tuple(good) if isinstance(good, list) else good)
+
+
 @pytest.mark.parametrize("field", ["id", "user_id", "text", "handle", "lang", "url"])
 @pytest.mark.parametrize("escaped", ["\\ud800", "\\udc00", "\\ud800\\u0041", "\\udc00\\ud800"])
 def test_a_lone_surrogate_in_a_known_field_is_an_invalid_field(field: str, escaped: str) -> None:

@@ -68,6 +68,27 @@ def test_nulls_are_written_out_but_not_in_the_cause() -> None:
     assert value["cause"] == {"type": "threshold", "threshold_version": 7}
 
 
+def test_a_cause_has_exactly_the_fields_of_its_type() -> None:
+    follow = Cause(type="interaction", topic="interactions", partition=0, offset=0, post_id=None)
+    found = [
+        json.loads(encode_event(make_event(cause=cause)))["cause"]
+        for cause in (RECORD, follow, LINE)
+    ]
+    assert found == [
+        {"type": "post", "topic": "posts", "partition": 1, "offset": 7, "post_id": "p"},
+        {
+            "type": "interaction",
+            "topic": "interactions",
+            "partition": 0,
+            "offset": 0,
+            "post_id": None,
+        },
+        {"type": "threshold", "threshold_version": 7},
+    ]
+    for cause in (RECORD, follow, LINE):
+        assert decode_event(encode_event(make_event(cause=cause))).cause == cause
+
+
 def test_what_is_no_event_is_refused() -> None:
     with pytest.raises(BadInput, match="missing-field: event_id"):
         decode_event(b"{}")
