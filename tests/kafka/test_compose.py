@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Stack:
 
     def environment(self, name: str, **places: Any) -> dict[str, str]:
         """The container's, with the places of this machine."""
-        given = image_environment() | self.services[name]["environment"]
+        given: dict[str, str] = image_environment() | self.services[name]["environment"]
         given |= {key: str(value) for key, value in places.items()}
         assert given["KOL_BROKER"] == "kafka:19092"
         given["KOL_BROKER"] = self.inside
@@ -143,6 +144,12 @@ def run_here(command: Sequence[str], worker: Worker) -> int:
     return done.returncode
 
 
+def passes(command: Sequence[str], worker: Worker) -> bool:
+    """Whether the health check does; the worker must live."""
+    assert not worker.has_ended, worker.log()
+    return run_here(command, worker) == 0
+
+
 def test_kafka_passes_its_health_check(stack: Stack) -> None:
     kind, script, *arguments = stack.services["kafka"]["healthcheck"]["test"]
     assert kind == "CMD"
@@ -172,7 +179,7 @@ def test_three_workers_score_the_sample_and_each_answers_for_all(stack: Stack) -
         for replica in replicas:
             replica.launch()
         for replica in replicas:
-            wait_for(lambda r=replica: run_here(ready, r) == 0, "the health check", 120)
+            wait_for(partial(passes, ready, replica), "the health check to pass", 120)
             assert run_here(image_health_command(), replica) == 0
         wait_for(lambda: shared(replicas), "the partitions to be shared", 60)
 
