@@ -125,8 +125,7 @@ class Settings(BaseSettings):
     web_port: int = Field(6066, ge=0, le=65_535, description="its port; 0: any free one")
     web_advertise: Address = Field(
         None,
-        description="host:port at which other workers reach this one; default: the address bound, "
-        "or this machine's name where that is 0.0.0.0",
+        description="host:port for other workers; default: KOL_WEB_BIND, or this host's name",
     )
     web_token: Token = Field(
         None, description="bearer token; required when bound elsewhere than loopback"
