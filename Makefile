@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 PIP_ARGS ?=
 
-.PHONY: demo test install lint check docs-check bench clean
+.PHONY: demo test install up lint check docs-check bench clean
 
 # The stamps hold what was installed last, so that a second call is quick.
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -26,6 +26,15 @@ demo: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
 
+# One Kafka and a worker in containers, or several: make up ARGS="--scale worker=3".
+up: .env
+	docker compose up --build --detach --wait $(ARGS)
+	@docker compose ps worker
+
+# What Compose and `kol` read: the token without which the web API of the containers says nothing.
+.env:
+	@umask 077; printf 'KOL_WEB_TOKEN=%s\n' "$$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" > $@
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -36,6 +45,8 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/kol schemas --check
+	$(BIN)/hadolint Dockerfile
+	@KOL_WEB_TOKEN=any $(BIN)/docker-compose --profile '*' config --quiet
 
 docs-check: $(VENV)/.dev
 	$(BIN)/python -m tools.docs_check $(ARGS)

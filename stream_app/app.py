@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from stream_app.settings import Settings, fingerprint
 from stream_app.web.server import create_web_app
 
 log = logging.getLogger(__name__)
+
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - read, not bound
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,14 @@ def create_scheme(settings: Settings) -> Scheme:
 
 def web_url(settings: Settings) -> str:
     """Base URL at which other workers reach this one."""
-    return f"http://{settings.web_advertise or f'127.0.0.1:{settings.web_port}'}"
+    if settings.web_advertise is not None:
+        return f"http://{settings.web_advertise}"
+    host = settings.web_bind.strip("[]")
+    if host in _ALL_ADDRESSES:
+        host = socket.gethostname()
+    elif ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{settings.web_port}"
 
 
 def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> Worker:

@@ -124,7 +124,8 @@ class Settings(BaseSettings):
     web_bind: str = Field("127.0.0.1", min_length=1, description="address the web API listens on")
     web_port: int = Field(6066, ge=0, le=65_535, description="its port; 0: any free one")
     web_advertise: Address = Field(
-        None, description="host:port at which other workers reach this one"
+        None,
+        description="host:port for other workers; default: KOL_WEB_BIND, or this host's name",
     )
     web_token: Token = Field(
         None, description="bearer token; required when bound elsewhere than loopback"

@@ -21,6 +21,7 @@ from prometheus_client.samples import Sample
 
 from stream_app.engine.topics import TopicNames, create_topics, topic_names
 from stream_app.settings import Settings, load_settings
+from stream_app.web.auth import bearer
 from tests.kafka.broker import free_port
 from tests.kafka.clients import end_offsets, wait_for
 
@@ -45,6 +46,7 @@ class Worker:
         self.port = int(environment["KOL_WEB_PORT"])
         self.log_path = home / "worker.log"
         self._home = home
+        self._token = environment.get("KOL_WEB_TOKEN")
         self._process: subprocess.Popen[bytes] | None = None
 
     # -- life and death
@@ -127,9 +129,13 @@ class Worker:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body; fails with the log when the process has ended."""
+        return self.get_with(path, self._token)
+
+    def get_with(self, path: str, token: str | None) -> tuple[int, bytes]:
+        """`get` with another token than the worker's own, or with none."""
         assert not self.has_ended, f"{self._home.name} has ended:\n{self.log()}"
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=HTTP_TIMEOUT_S)) as connection:
-            return _get(connection, path)
+            return _get(connection, path, token)
 
     def json(self, path: str) -> Any:
         """The answer's body; fails when the status is not 200."""
@@ -142,7 +148,7 @@ class Worker:
         found: dict[str, Any] = {}
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=HTTP_TIMEOUT_S)) as connection:
             for key in keys:
-                status, body = _get(connection, f"/api/v1/users/{quote(key, safe='')}")
+                status, body = _get(connection, f"/api/v1/users/{quote(key, safe='')}", self._token)
                 assert status in (200, 404), f"{key}: {status} {body!r}"
                 found[key] = json.loads(body) if status == 200 else None
         return found
@@ -213,6 +219,10 @@ class Workers:
         self._made.append(worker)
         return worker
 
+    def adopt(self, workers: Iterable[Worker]) -> None:
+        """Workers made elsewhere are ended with the others, and their logs shown."""
+        self._made += workers
+
     def start(self, name: str, *options: str, **settings: Any) -> Worker:
         """A new worker, ready."""
         return self.make(name, **settings).start(*options)
@@ -271,8 +281,8 @@ def running(broker: str, prefix: str, home: Path, **settings: Any) -> Iterator[W
         workers.close()
 
 
-def _get(connection: HTTPConnection, path: str) -> tuple[int, bytes]:
-    connection.request("GET", path)
+def _get(connection: HTTPConnection, path: str, token: str | None) -> tuple[int, bytes]:
+    connection.request("GET", path, headers={} if token is None else bearer(token))
     response = connection.getresponse()
     return response.status, response.read()
 
