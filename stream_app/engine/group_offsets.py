@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 
@@ -20,9 +20,12 @@ from stream_app.errors import BrokerError
 
 T = TypeVar("T")
 
-_TIMEOUT_S: Final = 10.0
+_TIMEOUT_S: Final = 30.0
 _READ_S: Final = 60.0  # for the whole of a small compacted topic
 _POLL_S: Final = 0.5
+_RETRY_S: Final = 0.2
+#: What a broker says that has just started and still reads its groups.
+_SOON: Final = {"NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS"}
 
 
 class Place(NamedTuple):
@@ -128,10 +131,15 @@ class GroupOffsets:
         return {key for key, is_kept in found.items() if is_kept}
 
     def _ask(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except KafkaException as error:
-            raise self._refusal(error.args[0]) from error
+        deadline = monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                return call()
+            except KafkaException as error:
+                cause: KafkaError = error.args[0]
+                if cause.name() not in _SOON or monotonic() > deadline:
+                    raise self._refusal(cause) from error
+            sleep(_RETRY_S)
 
     def _refusal(self, error: KafkaError) -> BrokerError:
         return BrokerError(

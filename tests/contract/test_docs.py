@@ -106,6 +106,13 @@ def test_tests_named_in_the_documentation_exist() -> None:
     assert {name for name in named if f"def {name}(" not in code} == set()
 
 
+def test_every_error_in_the_troubleshooting_page_names_its_test() -> None:
+    errors = page("docs/troubleshooting.md").partition("## Not an error")[0]
+    rows = [line for line in errors.splitlines() if line.startswith("| `")]
+    assert len(rows) > 30
+    assert [row for row in rows if not _TEST_NAME.search(row.rpartition("| ")[2])] == []
+
+
 def test_make_targets_named_in_the_documentation_exist() -> None:
     makefile = page("Makefile")
     named = {

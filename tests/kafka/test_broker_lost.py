@@ -81,17 +81,17 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
 def test_a_broker_that_goes_away_and_comes_back_costs_nothing(
     broker: KafkaBroker, system: Workers
 ) -> None:
-    generator = Generator(11, events=600, users=100)
+    generator = Generator(11, events=900, users=250)
     broker.start()
     system.create_topics()
     worker = system.start("only")
-    send(system, generator.events[:300])
+    send(system, generator.events[:450])
 
     broker.stop()
     check_that_it_waits(worker)
     broker.start()
     worker.wait_ready()
-    send(system, generator.events[300:])
+    send(system, generator.events[450:])
     reckon(system, worker, generator.truth())
 
 
@@ -99,7 +99,7 @@ def test_a_broker_that_goes_away_and_comes_back_costs_nothing(
 def test_a_broker_away_for_too_long_ends_the_worker_with_1_and_one_line(
     broker: KafkaBroker, system: Workers, *, hangs: bool
 ) -> None:
-    generator = Generator(12, events=400, users=100)
+    generator = Generator(12, events=900, users=250)
     broker.start()
     system.create_topics()
     worker = system.make("only", broker_timeout=SHORT).start()
