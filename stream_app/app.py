@@ -39,6 +39,7 @@ from stream_app.process import Beside, Process, WebServer, run_first, set_up_log
 from stream_app.settings import Settings, fingerprint
 from stream_app.web.server import create_web_app
 
+
 @dataclass(frozen=True)
 class Worker:
     """A worker put together: the Faust app and what runs beside it."""

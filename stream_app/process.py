@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 #: A process that has lost its broker ends after so long, in order or not.
 _LAST_S = 10.0
+_REPEAT_S = 60.0
 
 
 class WebServer:
@@ -52,7 +53,7 @@ class WebServer:
             await web.TCPSite(self._runner, settings.web_bind, settings.web_port).start()
         except OSError as error:
             is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
-            said = os.strerror(error.errno) if is_port else error.strerror  # shorter than asyncio's
+            said = os.strerror(error.errno or 0) if is_port else error.strerror  # asyncio's is long
             raise UsageError(
                 f"the web API cannot listen on {settings.web_bind}:{settings.web_port} ({said}); "
                 f"choose another {'KOL_WEB_PORT' if is_port else 'KOL_WEB_BIND'}"
@@ -233,6 +234,24 @@ class KnownFailures(logging.Filter):
         return not (self._is_ending and record.name.startswith(("faust", "mode", "asyncio")))
 
 
+class Repeats(logging.Filter):
+    """Lets the Kafka client say a thing once a minute, not many times a second without a broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write the record."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        key = (record.name, str(record.msg))
+        if record.created - self._said.get(key, -_REPEAT_S) < _REPEAT_S:
+            return False
+        self._said[key] = record.created
+        return True
+
+
 def set_up_logging(level: str) -> None:
     """Log to standard error: our own lines at `level`, those of libraries from warnings on."""
     logging.basicConfig(
@@ -241,6 +260,7 @@ def set_up_logging(level: str) -> None:
     if level != "debug":
         for handler in logging.getLogger().handlers:
             handler.addFilter(KnownFailures())
+            handler.addFilter(Repeats())
     logging.getLogger("stream_app").setLevel(level.upper())
     if level == "debug":
         logging.getLogger().setLevel(logging.INFO)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Between two questions to a broker that answers, and the longest wait for an answer.
-_EVERY_S: Final = 2.0
-_PATIENCE_S: Final = 4.0
+_EVERY_S: Final = 1.0
+_PATIENCE_S: Final = 3.0
 #: Between two questions to one that does not.
 _RETRY_S: Final = 0.5
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.kafka.workers import Worker
 
 
-def refusal(worker: Worker, *, code: int = 2, **environment: str) -> str:
+def refusal(worker: Worker, *, code: int = 2, **environment: Any) -> str:
     """The one line that it says before it ends; `environment` as KOL_*, for this life only."""
     worker.log_path.unlink(missing_ok=True)
     worker.launch(log_level="error", **environment)

@@ -84,7 +84,7 @@ def more_posts(worker: Worker) -> bool:
 
 def shorter_window(worker: Worker) -> bool:
     threshold = worker.json("/api/v1/rankings?limit=500")
-    return 0 < threshold["population"] == len(threshold["items"]) < 150
+    return bool(0 < threshold["population"] == len(threshold["items"]) < 150)
 
 
 def larger_population(worker: Worker) -> bool:
@@ -137,7 +137,7 @@ def test_a_setting_that_gives_stored_numbers_another_meaning_is_refused(
 
 
 def test_a_second_worker_with_other_numbers_is_refused_and_the_first_goes_on(
-    scene: tuple[Workers, Worker]
+    scene: tuple[Workers, Worker],
 ) -> None:
     workers, worker = scene
     worker.start()
