@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.kafka.broker import KafkaBroker
-from tests.kafka.clients import delete_topic, make_topic
+from tests.kafka.clients import delete_topic, make_topic, wait_for
 from tests.kafka.feeding import send
 from tests.kafka.refusing import refusal
 from tests.kafka.workers import KOL_WORKER, WITH_FAKE_ENCODER, Worker, Workers
@@ -63,3 +63,18 @@ def test_a_taken_port_is_named_with_the_setting(workers: Callable[..., Workers])
     line = refusal(second)
     assert f"127.0.0.1:{first.port}" in line
     assert "KOL_WEB_PORT" in line
+
+
+def test_a_second_worker_with_other_numbers_is_refused_and_the_first_goes_on(
+    workers: Callable[..., Workers],
+) -> None:
+    system = workers()
+    first = system.start("first")
+    send(system, Generator(2, events=50, users=20).events)
+    system.wait_until_scored(first)
+    second = system.make("second", half_life="5d")
+    assert "half_life=30d, this worker has half_life=5d" in refusal(second)
+    wait_for(
+        lambda: first.answers() and len(first.owned()) == system.settings.partitions,
+        "all partitions to be the first one's again",
+    )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.kafka.broker import KafkaBroker
+from stream_app.embedded import EmbeddedBroker
+from stream_app.engine.topics import topic_table
 from tests.kafka.clients import consume, wait_for
 from tests.kafka.feeding import send
 from tests.kafka.refusing import refusal
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.workers import Worker, Workers
 from tests.outcome import LINE_REL, chains
 from tests.stream_of_events import Generator
 
@@ -28,12 +29,15 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def scene(
-    kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Workers, Worker]]:
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workers, Worker]]:
     """A worker with scored users, at rest. Tests start it with a change and stop it again."""
     home = tmp_path_factory.mktemp("changed")
-    with running(kafka.bootstrap, f"t{secrets.token_hex(4)}-", home, **MEMORIES) as workers:
+    with (
+        EmbeddedBroker() as broker,
+        closing(Workers(broker.bootstrap, "", home, **MEMORIES)) as workers,
+    ):
+        for spec in topic_table(workers.settings):
+            broker.create_topic(spec.name, spec.partitions or 1)
         worker = workers.start("only")
         send(workers, Generator(31, events=1_500, users=250).events)
         workers.wait_until_scored(worker)
@@ -134,15 +138,3 @@ def test_a_setting_that_gives_stored_numbers_another_meaning_is_refused(
     line = refusal(scene[1], **{change: REFUSED[change]})
     assert "another meaning" in line
     assert "kol rebuild" in line
-
-
-def test_a_second_worker_with_other_numbers_is_refused_and_the_first_goes_on(
-    scene: tuple[Workers, Worker],
-) -> None:
-    workers, worker = scene
-    worker.start()
-    second = workers.make("second", half_life="5d")
-    assert "half_life=30d, this worker has half_life=5d" in refusal(second)
-    wait_for(worker.answers, "the first to own all partitions again")
-    wait_for(lambda: len(worker.owned()) == 4, "all partitions to be its own again")
-    assert worker.terminate() == 0
