@@ -19,7 +19,7 @@ from tests.outcome import LINE_REL, chains
 from tests.stream_of_events import Generator
 
 MEMORIES = {"post_memory": 64, "interaction_memory": 64}
-REFUSED = {
+REFUSED: dict[str, Any] = {
     "half_life": "5d",
     "weights": "like=7",
     "preset": "article",

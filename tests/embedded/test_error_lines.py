@@ -31,7 +31,7 @@ def complaint(
 ) -> str:
     """The one line that `kol` says on standard error, with this exit code."""
     around = {k: v for k, v in os.environ.items() if not k.upper().startswith("KOL_")}
-    settings = {f"KOL_{name.upper()}": value for name, value in environment.items()}
+    settings = {f"KOL_{name.upper()}": str(value) for name, value in environment.items()}
     done = subprocess.run(
         [*by, sys.executable, "-m", "stream_app", *arguments],
         env=around | {"PYTHONPATH": str(ROOT)} | settings,
@@ -57,7 +57,7 @@ def bootstrap() -> Iterator[str]:
 
 
 @pytest.fixture
-def worker(bootstrap: str) -> dict[str, str]:
+def worker(bootstrap: str) -> dict[str, Any]:
     """Settings under which a worker would start but for what the test adds."""
     port = str(free_port())
     return {
@@ -95,7 +95,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, posts: Path) -> No
 
 
 def test_a_gzip_file_that_is_cut_short_is_named(
-    tmp_path: Path, posts: Path, worker: dict[str, str]
+    tmp_path: Path, posts: Path, worker: dict[str, Any]
 ) -> None:
     cut = tmp_path / "cut.jsonl.gz"
     whole = gzip.compress(posts.read_bytes())
@@ -104,7 +104,7 @@ def test_a_gzip_file_that_is_cut_short_is_named(
 
 
 def test_a_gzip_file_that_is_damaged_is_named(
-    tmp_path: Path, posts: Path, worker: dict[str, str]
+    tmp_path: Path, posts: Path, worker: dict[str, Any]
 ) -> None:
     damaged = tmp_path / "damaged.jsonl.gz"
     whole = bytearray(gzip.compress(posts.read_bytes()))
@@ -134,7 +134,7 @@ def test_a_broker_that_does_not_answer_is_named(tmp_path: Path, command: tuple[s
 
 
 def test_an_address_that_is_not_this_machines_is_named(
-    tmp_path: Path, worker: dict[str, str]
+    tmp_path: Path, worker: dict[str, Any]
 ) -> None:
     given = worker | {"web_bind": "192.0.2.1", "web_token": "t"}
     line = complaint(tmp_path, "worker", **given)
@@ -145,7 +145,7 @@ def test_an_address_that_is_not_this_machines_is_named(
 # -- state
 
 
-def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path, worker: dict[str, str]) -> None:
+def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path, worker: dict[str, Any]) -> None:
     (tmp_path / "state").write_text("")
     line = complaint(tmp_path, "worker", **worker, data_dir="state")
     assert "KOL_DATA_DIR: state is not a folder" in line
@@ -153,7 +153,7 @@ def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path, worker: dict[s
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes the rights away with setpriv")
 def test_a_data_directory_that_may_not_be_written_is_named(
-    tmp_path: Path, worker: dict[str, str]
+    tmp_path: Path, worker: dict[str, Any]
 ) -> None:
     (tmp_path / "state").mkdir(mode=0o555)
     line = complaint(tmp_path, "worker", by=AS_ANYBODY, **worker, data_dir="state")
@@ -161,7 +161,7 @@ def test_a_data_directory_that_may_not_be_written_is_named(
 
 
 def test_a_data_directory_with_other_things_is_named(
-    tmp_path: Path, worker: dict[str, str]
+    tmp_path: Path, worker: dict[str, Any]
 ) -> None:
     stranger = tmp_path / "state" / "app-kol" / "thesis.txt"
     stranger.parent.mkdir(parents=True)
@@ -181,7 +181,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("fault", ["no weights", "cut weights", "no config", "another kind"])
 def test_a_model_that_is_missing_or_broken_is_named(
-    tmp_path: Path, worker: dict[str, str], model: Path, fault: str
+    tmp_path: Path, worker: dict[str, Any], model: Path, fault: str
 ) -> None:
     weights, config = model / "model.safetensors", model / "config.json"
     if fault == "no weights":
@@ -198,7 +198,7 @@ def test_a_model_that_is_missing_or_broken_is_named(
 
 
 def test_no_network_and_nothing_cached_names_both_ways_out(
-    tmp_path: Path, worker: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, worker: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free_port()}")
