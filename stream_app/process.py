@@ -233,6 +233,11 @@ class KnownFailures(logging.Filter):
         # What breaks while the process ends for a known reason is no news.
         return not (self._is_ending and record.name.startswith(("faust", "mode", "asyncio")))
 
+    def hear_thread(self, args: threading.ExceptHookArgs) -> None:
+        """Show what ended a thread, unless the process ends for a known reason anyway."""
+        if not self._is_ending:
+            threading.__excepthook__(args)
+
 
 class Repeats(logging.Filter):
     """Lets the Kafka client say a thing once a minute, not many times a second without a broker."""
@@ -258,9 +263,11 @@ def set_up_logging(level: str) -> None:
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     if level != "debug":
+        known, repeats = KnownFailures(), Repeats()
         for handler in logging.getLogger().handlers:
-            handler.addFilter(KnownFailures())
-            handler.addFilter(Repeats())
+            handler.addFilter(known)
+            handler.addFilter(repeats)
+        threading.excepthook = known.hear_thread
     logging.getLogger("stream_app").setLevel(level.upper())
     if level == "debug":
         logging.getLogger().setLevel(logging.INFO)
