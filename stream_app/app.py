@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -20,11 +18,13 @@ from stream_app.encoder.factory import create_encoder
 from stream_app.engine.agents import add_agents, owns_snapshots
 from stream_app.engine.answers import Answers
 from stream_app.engine.board_reader import BoardReader
+from stream_app.engine.broker_watch import BrokerWatch
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
 from stream_app.engine.intake import Intake
 from stream_app.engine.internal_records import record_key
 from stream_app.engine.leader import Leader
+from stream_app.engine.leftovers import refuse_lost_rows
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.ownership import Ownership
@@ -33,27 +33,38 @@ from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.engine.startup_checks import check_faust
-from stream_app.engine.topics import check_topics, topic_ids, topic_names
-from stream_app.errors import BrokerError
+from stream_app.engine.state_folder import StateFolder
+from stream_app.engine.topics import topic_ids, topic_names
 from stream_app.messages import TextFeatures
-from stream_app.process import Beside, Process, set_up_logging
+from stream_app.process import Beside, Process, WebServer, run_first, set_up_logging
 from stream_app.settings import Settings, fingerprint
 from stream_app.web.server import create_web_app
-
-log = logging.getLogger(__name__)
 
 _ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - read, not bound
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker ready to start: the Faust app and what runs beside it."""
+    """A worker put together: the Faust app and what runs beside it."""
 
     app: SafeApp
     pipeline: Pipeline
+    ownership: Ownership
+    watch: BrokerWatch
     #: run beside the Faust app, for ever
     loops: tuple[Callable[[], Any], ...]
     web_app: web.Application
+
+    def equip(self, settings: Settings, encoder: Encoder, ids: dict[str, str]) -> None:
+        """Give it what takes time to come by; it may start after this.
+
+        Args:
+            settings: all settings.
+            encoder: turns texts into features.
+            ids: topic name -> id at the broker, of the topics that the rows rest on.
+        """
+        self.pipeline.use(encoder)
+        self.ownership.expect(fingerprint(settings, encoder.identity), ids)
 
 
 def create_scheme(settings: Settings) -> Scheme:
@@ -90,13 +101,10 @@ def web_url(settings: Settings) -> str:
     return f"http://{host}:{settings.web_port}"
 
 
-def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> Worker:
-    """Put a worker together. Touches neither the network nor an event loop's time.
+def create_app(settings: Settings) -> Worker:
+    """Put a worker together, so that its web API can answer, before it may start (`equip`).
 
-    Args:
-        settings: all settings.
-        encoder: turns texts into features.
-        ids: topic name -> id at the broker, of the topics whose offsets the rows keep.
+    Touches neither the network, nor the disk, nor an event loop's time.
     """
     names, scheme, metrics = topic_names(settings), create_scheme(settings), Metrics()
     app = create_faust_app(settings, web_url(settings))
@@ -115,8 +123,6 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         app=app,
         table=table,
         scheme=scheme,
-        fingerprint=fingerprint(settings) | {"encoder": encoder.identity},
-        topic_ids=ids,
         on_gained=on_gained,
     )
     table.on_recover(ownership.recover)
@@ -157,7 +163,6 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         snapshots=snapshots,
         rows=rows,
         partitions=ownership.partitions,
-        encoder=encoder,
         metrics=metrics,
         line_key=record_key(settings.app_id, "line"),
         batch_size=settings.batch_size,
@@ -175,8 +180,10 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         interval_s=settings.snapshot_interval,
         is_leader=lambda: owns_snapshots(app, names.snapshots),
     )
+    watch = BrokerWatch(settings)
     answers = Answers(
         app=app,
+        watch=watch,
         scheme=scheme,
         table=table,
         partitions=ownership.partitions,
@@ -192,30 +199,26 @@ def create_app(settings: Settings, *, encoder: Encoder, ids: dict[str, str]) -> 
         token=token.get_secret_value() if token is not None else None,
         base_url=web_url(settings),
     )
-    loops = (pipeline.collect, pipeline.apply, boards.run, feed.run, leader.run)
-    return Worker(app, pipeline, loops, web_app)
+    loops = (pipeline.collect, pipeline.apply, boards.run, feed.run, leader.run, watch.run)
+    return Worker(app, pipeline, ownership, watch, loops, web_app)
 
 
-async def _wait_for_broker(settings: Settings) -> None:
-    """Return when the topics are there and fit; a broker out of reach is waited for."""
-    deadline = monotonic() + settings.broker_timeout
-    while True:
-        try:
-            await check_topics(settings)
-        except BrokerError as error:
-            if monotonic() >= deadline:
-                raise
-            log.warning("waiting for the broker: %s", error)
-            await asyncio.sleep(1.0)
-        else:
-            return
-
-
-async def _prepare(settings: Settings) -> dict[str, str]:
-    await _wait_for_broker(settings)
+async def _prepare(
+    settings: Settings, worker: Worker, server: WebServer, folder: StateFolder, encoder: Any
+) -> None:
+    """Everything that may refuse or take long, in the order in which a user can mend it."""
+    await server.open()
+    folder.open()
+    await worker.watch.wait_for_topics()
     names = topic_names(settings)
-    kept = [names.posts, names.interactions, names.thresholds, names.snapshots]
-    return await topic_ids(settings, kept)
+    sources = [names.posts, names.interactions, names.thresholds, names.snapshots]
+    ids = await topic_ids(settings, [*sources, names.changelog])
+    folder.claim(ids[names.changelog])
+    await asyncio.to_thread(refuse_lost_rows, settings)
+    if encoder is None:
+        is_article = settings.preset == "article"
+        encoder = await asyncio.to_thread(create_encoder, settings, logits_norm=is_article)
+    worker.equip(settings, encoder, ids)
 
 
 def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
@@ -228,27 +231,20 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     # The fetching thread takes many short turns; with Python's 5 ms it would wait longest for the
     # lock.
     sys.setswitchinterval(0.0005)
-    ids = asyncio.run(_prepare(settings))
-    if encoder is None:
-        encoder = create_encoder(settings, logits_norm=settings.preset == "article")
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    # Cached rows are many objects without cycles: looking through them finds nothing.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    worker = create_app(settings, encoder=encoder, ids=ids)
-    process = Process(
-        worker.app,
-        Beside(
-            app=worker.app,
-            loops=worker.loops,
-            web_app=worker.web_app,
-            settings=settings,
-            on_end=worker.pipeline.close,
-        ),
-        quiet=True,
-        redirect_stdouts=False,
-        loop=asyncio.get_event_loop_policy().get_event_loop(),
-    )
-    process.spinner = None
-    return process.run()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = create_app(settings)
+    server, folder = WebServer(worker.web_app, settings), StateFolder(settings)
+    try:
+        run_first(loop, _prepare(settings, worker, server, folder, encoder), server)
+        # Cached rows are many objects without cycles: looking through them finds nothing.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        beside = Beside(
+            app=worker.app, loops=worker.loops, server=server, on_end=worker.pipeline.close
+        )
+        process = Process(worker.app, beside, quiet=True, redirect_stdouts=False, loop=loop)
+        process.spinner = None
+        return process.run()
+    finally:
+        folder.close()

@@ -34,7 +34,7 @@ from stream_app.engine.internal_records import (
 )
 from stream_app.engine.topics import topic_table
 from stream_app.messages import REASONS
-from stream_app.settings import Settings, describe, fingerprint
+from stream_app.settings import KEPT_WITH_STATE, Settings, describe
 from stream_app.settings.parsing import DEFAULT_WEIGHTS
 from tools.message_tables import field_rows
 
@@ -61,12 +61,10 @@ def default_settings() -> Settings:
 
 def settings_table() -> str:
     settings = default_settings()
-    # Not by their own names: the preset's family, and precision in the encoder's identity.
-    fixed = {*fingerprint(settings), "preset", "precision"}
     rows = []
     for row in describe(settings):
         default = "" if row["default"] in (None, "") else f"`{row['default']}`"
-        is_fixed = row["name"].removeprefix("KOL_").lower() in fixed
+        is_fixed = row["name"].removeprefix("KOL_").lower() in KEPT_WITH_STATE
         rows.append((f"`{row['name']}`", default, row["help"], "yes" if is_fixed else ""))
     return markdown_table(("setting", "default", "meaning", "kept with the state"), rows)
 

@@ -21,6 +21,9 @@ ENTRIES = {
     ),
     "worker": Entry(f"{_ROOM}.worker", "worker", "Run one worker; several share the work."),
     "topics": Entry(f"{_ROOM}.topics", "topics", "Make or check the topics in Kafka."),
+    "rebuild": Entry(
+        f"{_ROOM}.rebuild", "rebuild", "Start anew under another app id, from the posts in Kafka."
+    ),
     "replay": Entry(
         f"{_ROOM}.replay", "replay", "Send files of posts to Kafka in event-time order."
     ),

@@ -6,6 +6,7 @@ ids, asking it for a topic never creates one, and every call of it ends in time 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -168,6 +169,39 @@ class Admin:
             f"no answer from the broker at {self._broker} within {self._timeout_s:g} s{reason}; "
             "is Kafka running there, and is KOL_BROKER its address?"
         )
+
+
+class Pulse:
+    """A long-lived connection that tells whether a broker answers; it joins no group."""
+
+    def __init__(self, broker: str, topic: str) -> None:
+        self._topics = TopicCollection([topic])
+        self._reason = ""
+        # Reconnecting soon shows soon that a broker is back; there is one request at a time.
+        config: dict[str, Any] = {
+            "bootstrap.servers": broker,
+            "log_level": 0,
+            "reconnect.backoff.max.ms": 1_000,
+            "error_cb": self._remember,
+        }
+        self._client = AdminClient(config)
+
+    async def missing(self, timeout_s: float) -> str | None:
+        """Why no broker has answered in that time; None when one has, whatever it said."""
+        futures = self._client.describe_topics(self._topics, request_timeout=timeout_s)
+        try:
+            await asyncio.wrap_future(next(iter(futures.values())))
+        except KafkaException as error:
+            cause: KafkaError = error.args[0]
+            if cause.name() in _OUT_OF_REACH:
+                self._client.poll(0)
+                return self._reason or cause.str()
+        self._reason = ""
+        return None
+
+    def _remember(self, error: KafkaError) -> None:
+        if error.name() != "_ALL_BROKERS_DOWN":
+            self._reason = error.str().partition(" (after ")[0]
 
 
 def _topic_id(topic: Any) -> str:

@@ -13,6 +13,7 @@ from stream_app.core.row import UserRow, decode_row
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.engine.board_reader import BoardReader
+from stream_app.engine.broker_watch import BrokerWatch
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.partition import Partition
@@ -27,6 +28,7 @@ class Answers:
         self,
         *,
         app: Any,
+        watch: BrokerWatch,
         scheme: Scheme,
         table: UserTable,
         partitions: Mapping[int, Partition],
@@ -38,6 +40,7 @@ class Answers:
     ) -> None:
         self.scheme = scheme
         self._app = app
+        self._watch = watch
         self._table = table
         self._partitions = partitions
         self._count = partition_count
@@ -51,6 +54,8 @@ class Answers:
         app = self._app
         if app.should_stop:
             return "stopping"
+        if self._watch.reason is not None:
+            return self._watch.reason
         if not app.started:
             return "starting"
         if app.rebalancing:

@@ -11,6 +11,7 @@ from yarl import URL
 
 from stream_app.engine.consumer import SafeTransport
 from stream_app.engine.recovery import SafeTableManager
+from stream_app.engine.state_folder import state_folder
 from stream_app.engine.stream import QuickStream
 from stream_app.engine.topics import topic_names
 from stream_app.engine.user_table import UserTable
@@ -24,6 +25,10 @@ _WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 
 #: Larger than any record a source topic carries once decompressed; the broker has its own limit.
 _MOST_REQUEST_BYTES = 64 * 1024 * 1024
+
+
+#: Added to what a record may wait for the broker.
+_WATCH_FIRST_S = 30.0
 
 
 class QuietMonitor(Monitor):
@@ -57,7 +62,7 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
     return SafeApp(
         settings.app_id,
         broker=brokers,
-        datadir=str(settings.data_dir),
+        datadir=str(state_folder(settings)),
         store="rocksdb://",
         autodiscover=False,
         canonical_url=URL(web_url),
@@ -89,7 +94,9 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         # Rows hardly shrink (signatures are random bits) and compressing them costs a tenth of a
         # core.
         producer_compression_type=None,
-        producer_request_timeout=settings.broker_timeout,
+        # Longer than the broker may be away: `broker_watch` ends the worker, with a line that says
+        # why, and not the first record that waited too long.
+        producer_request_timeout=settings.broker_timeout + _WATCH_FIRST_S,
         producer_max_request_size=_MOST_REQUEST_BYTES,
         table_standby_replicas=0,
     )

@@ -26,17 +26,20 @@ class Ownership:
         app: Any,
         table: UserTable,
         scheme: Scheme,
-        fingerprint: Mapping[str, str],
-        topic_ids: Mapping[str, str],
         on_gained: Callable[[int], None],
     ) -> None:
         self.partitions: dict[int, Partition] = {}
         self._app = app
         self._table = table
         self._scheme = scheme
+        self._fingerprint: dict[str, str] = {}
+        self._topic_ids: dict[str, str] = {}
+        self._on_gained = on_gained
+
+    def expect(self, fingerprint: Mapping[str, str], topic_ids: Mapping[str, str]) -> None:
+        """Refuse rows that were made under another fingerprint or from other topics."""
         self._fingerprint = dict(fingerprint)
         self._topic_ids = dict(topic_ids)
-        self._on_gained = on_gained
 
     async def recover(self) -> None:
         """Rebuild what is owned now. Raises StateError for state this worker must not continue."""
@@ -71,7 +74,7 @@ class Ownership:
         except ValueError as error:
             raise StateError(
                 f"partition {number}: {error}; use the program that wrote it, or start anew with "
-                "another KOL_APP_ID"
+                "`kol rebuild`"
             ) from error
         partition.changelog_offset = offset
         return partition
@@ -96,7 +99,7 @@ class Ownership:
                 raise StateError(
                     f"the state was made with {name}={stored}, this worker has {name}={value}, "
                     "which gives the stored numbers another meaning: set it back, or start anew "
-                    "with `kol rebuild` (another KOL_APP_ID)"
+                    "with `kol rebuild`"
                 )
         meta.fingerprint = self._fingerprint
 
@@ -106,7 +109,6 @@ class Ownership:
             if stored and topic_id and stored != topic_id:
                 raise StateError(
                     f"topic {topic} was deleted and made again: its offsets start over, and the "
-                    "state would take new records for old ones; start anew with `kol rebuild` "
-                    "(another KOL_APP_ID)"
+                    "state would take new records for old ones; start anew with `kol rebuild`"
                 )
         meta.topic_ids = self._topic_ids

@@ -59,7 +59,6 @@ class Pipeline:
         snapshots: SnapshotPublisher,
         rows: RowCache,
         partitions: Mapping[int, Partition],
-        encoder: Encoder,
         metrics: Metrics,
         line_key: bytes,
         batch_size: int,
@@ -71,7 +70,7 @@ class Pipeline:
         self._snapshots = snapshots
         self._rows = rows
         self._partitions = partitions
-        self._encoder = encoder
+        self._encoder: Encoder | None = None
         self._metrics = metrics
         self._line_key = line_key
         self._batch_size = batch_size
@@ -87,6 +86,10 @@ class Pipeline:
         self._taken = asyncio.Event()
         self._stream: Any = None
         self._line_stream: Any = None
+
+    def use(self, encoder: Encoder) -> None:
+        """Encode with this one; before the first record is taken."""
+        self._encoder = encoder
 
     # -- the agent's side
 
@@ -167,9 +170,11 @@ class Pipeline:
         return list(texts)
 
     def _encode(self, texts: list[str]) -> dict[str, TextFeatures]:
-        started, hits = time.perf_counter(), getattr(self._encoder, "hits", 0)
-        features = self._encoder.encode(texts)
-        hits = getattr(self._encoder, "hits", 0) - hits
+        encoder = self._encoder
+        assert encoder is not None  # noqa: S101  - `use` comes before the first record
+        started, hits = time.perf_counter(), getattr(encoder, "hits", 0)
+        features = encoder.encode(texts)
+        hits = getattr(encoder, "hits", 0) - hits
         self._metrics.encoded(len(texts) - hits, hits, time.perf_counter() - started)
         return dict(zip(texts, features, strict=True))
 

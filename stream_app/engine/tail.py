@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.structs import ConsumerRecord, TopicPartition
+
+log = logging.getLogger(__name__)
 
 #: Longest wait of a fetch that finds nothing; bounds the time to stop.
 _FETCH_WAIT_MS = 200
+
+#: Between two tries to reach a broker that was lost.
+_RETRY_S = 1.0
 
 
 class Tail:
@@ -22,13 +29,29 @@ class Tail:
         self._broker = broker
         self._tps = [TopicPartition(topic, number) for number in range(partitions)]
         self._last = last
+        #: where to go on after the broker was lost
+        self._next: dict[TopicPartition, int] = {}
         #: set when everything that was there at the start has been read
         self.caught_up = asyncio.Event()
         #: next offset of partition 0
         self.position = 0
 
     async def follow(self, on_record: Callable[[ConsumerRecord[bytes, bytes]], None]) -> None:
-        """Hand over each record as it comes, until cancelled. Raises what the broker answers."""
+        """Hand over each record as it comes, until cancelled.
+
+        A broker out of reach is waited for: whether for too long, `broker_watch` decides. Raises
+        what the broker answers.
+        """
+        while True:
+            try:
+                await self._follow(on_record)
+            except KafkaError as error:
+                if not error.retriable and not isinstance(error, KafkaTimeoutError):
+                    raise
+                log.warning("reading %s waits for the broker: %r", self._tps[0].topic, error)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _follow(self, on_record: Callable[[ConsumerRecord[bytes, bytes]], None]) -> None:
         consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=self._broker,
             group_id=None,
@@ -45,7 +68,7 @@ class Tail:
                 start = begin[tp]
                 if self._last is not None:
                     start = max(start, end[tp] - self._last)
-                consumer.seek(tp, start)
+                consumer.seek(tp, max(start, self._next.get(tp, 0)))
             await self._read(consumer, end, on_record)
         finally:
             await consumer.stop()
@@ -57,7 +80,8 @@ class Tail:
         on_record: Callable[[ConsumerRecord[bytes, bytes]], None],
     ) -> None:
         behind = {tp for tp in self._tps if end[tp] > 0}
-        self.position = end[self._tps[0]] if not behind else 0
+        if not behind:
+            self.position = end[self._tps[0]]
         while True:
             behind = {tp for tp in behind if await consumer.position(tp) < end[tp]}
             if not behind:
@@ -66,5 +90,7 @@ class Tail:
             for tp, batch in records.items():
                 for record in batch:
                     on_record(record)
+                if batch:
+                    self._next[tp] = batch[-1].offset + 1
                 if tp == self._tps[0] and batch:
                     self.position = batch[-1].offset + 1

@@ -90,8 +90,12 @@ def topic_table(settings: Settings) -> tuple[TopicSpec, ...]:
     )
 
 
-async def create_topics(settings: Settings, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> list[str]:
+async def create_topics(
+    settings: Settings, *, changelog: bool = True, timeout_s: float = DEFAULT_TIMEOUT_S
+) -> list[str]:
     """Every topic is there and fits; returns the names of those made now, in the table's order.
+
+    Without `changelog` that one is left out, for an app that must not start yet.
 
     Nothing is made while an existing topic does not fit. Replication is 3, or as many as there are
     brokers; with 3, a write needs 2 of them.
@@ -100,7 +104,10 @@ async def create_topics(settings: Settings, *, timeout_s: float = DEFAULT_TIMEOU
         TopicsError: topics that do not fit, or that the broker refuses to make.
         BrokerError: no answer within `timeout_s`.
     """
-    return await asyncio.to_thread(_create, settings, Admin(settings.broker, timeout_s))
+    table = topic_table(settings)
+    if not changelog:
+        table = tuple(spec for spec in table if spec.name != topic_names(settings).changelog)
+    return await asyncio.to_thread(_create, settings, Admin(settings.broker, timeout_s), table)
 
 
 async def check_topics(settings: Settings, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
@@ -113,7 +120,8 @@ async def check_topics(settings: Settings, *, timeout_s: float = DEFAULT_TIMEOUT
         TopicsError: one line that names every misfit and how to mend it.
         BrokerError: no answer within `timeout_s`.
     """
-    await asyncio.to_thread(_check, settings, Admin(settings.broker, timeout_s))
+    admin = Admin(settings.broker, timeout_s)
+    await asyncio.to_thread(_check, settings, admin, topic_table(settings))
 
 
 async def topic_ids(
@@ -145,8 +153,7 @@ def misfits(settings: Settings, found: Mapping[str, FoundTopic]) -> list[str]:
     ]
 
 
-def _create(settings: Settings, admin: Admin) -> list[str]:
-    table = topic_table(settings)
+def _create(settings: Settings, admin: Admin, table: Sequence[TopicSpec]) -> list[str]:
     found = admin.describe([spec.name for spec in table])
     _refuse(misfits(settings, found))
     missing = [spec for spec in table if spec.name not in found]
@@ -154,7 +161,7 @@ def _create(settings: Settings, admin: Admin) -> list[str]:
         admin.create([_order(spec, settings, found) for spec in missing])
         _wait_for(admin, [spec.name for spec in missing])
     # Another process may have made some of them meanwhile, under other settings.
-    _check(settings, admin)
+    _check(settings, admin, table)
     return [spec.name for spec in missing]
 
 
@@ -175,8 +182,8 @@ def _wait_for(admin: Admin, names: Sequence[str]) -> None:
         sleep(_POLL_S)
 
 
-def _check(settings: Settings, admin: Admin) -> None:
-    names = [spec.name for spec in topic_table(settings)]
+def _check(settings: Settings, admin: Admin, table: Sequence[TopicSpec]) -> None:
+    names = [spec.name for spec in table]
     found = admin.describe(names)
     missing = [name for name in names if name not in found]
     _refuse(misfits(settings, found) + ([_missing(missing)] if missing else []))

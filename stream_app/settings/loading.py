@@ -20,6 +20,12 @@ _DURATIONS: Final = frozenset(
 _MAPS: Final = frozenset({"weights", "exponents", "tiers"})
 _SECRETS: Final = frozenset({"web_token"})
 
+KEPT_WITH_STATE: Final = frozenset(
+    {"preset", "half_life", "weights", "post_memory", "interaction_memory"}
+    | {"encoder", "encoder_revision", "max_tokens", "precision"}  # the encoder's identity
+)
+"""Settings whose change gives stored numbers another meaning; `fingerprint` carries them."""
+
 
 class SettingRow(TypedDict):
     """A setting as `kol settings` shows it.
@@ -89,18 +95,21 @@ def source_of(name: str, options: frozenset[str]) -> str:
     return ".env" if variable(name) in _nonempty(_env_file()) else "default"
 
 
-def fingerprint(settings: Settings) -> dict[str, str]:
-    """The settings that give stored numbers their meaning; state kept under others is void.
+def fingerprint(settings: Settings, encoder: str) -> dict[str, str]:
+    """What gives stored numbers their meaning; state kept under another fingerprint is void.
 
     Presets but `article` store the same numbers and differ only in how they are put together.
+
+    Args:
+        settings: all settings.
+        encoder: the encoder's identity, which covers weights, vocabulary, tokens read and
+            precision, whatever the encoder is called and wherever it was loaded from.
     """
     return {
         "family": "article" if settings.preset == "article" else "engagement",
         "half_life": parsing.duration_text(settings.half_life),
         "weights": parsing.pairs_text(dict(sorted(settings.weights.items()))),
-        "encoder": settings.encoder,
-        "encoder_revision": settings.encoder_revision or "",
-        "max_tokens": str(settings.max_tokens),
+        "encoder": encoder,
         "post_memory": str(settings.post_memory),
         "interaction_memory": str(settings.interaction_memory),
     }

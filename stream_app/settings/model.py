@@ -116,9 +116,6 @@ class Settings(BaseSettings):
     linger: Duration = Field(0.020, description="longest wait to fill a batch")
     snapshot_interval: Duration = Field(0.250, description="least time between snapshots")
     data_dir: Path = Field(Path("kol-data"), description="folder of the worker's state")
-    store: Annotated[Literal["rocksdb", "memory"], LowerCase] = Field(
-        "rocksdb", description="where rows live: rocksdb or memory"
-    )
     broker_timeout: Duration = Field(300.0, description="how long a lost broker is waited for")
 
     web_bind: str = Field("127.0.0.1", min_length=1, description="address the web API listens on")

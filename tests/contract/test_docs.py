@@ -121,6 +121,13 @@ def test_every_guarantee_names_a_test_that_shows_it() -> None:
     assert [row for row in guarantees if not _TEST_NAME.search(row.rpartition(" | ")[2])] == []
 
 
+def test_every_error_in_the_troubleshooting_page_names_its_test() -> None:
+    errors = page("docs/troubleshooting.md").partition("## Not an error")[0]
+    rows = [line for line in errors.splitlines() if line.startswith("| `")]
+    assert len(rows) > 30
+    assert [row for row in rows if not _TEST_NAME.search(row.rpartition("| ")[2])] == []
+
+
 def test_make_targets_named_in_the_documentation_exist() -> None:
     makefile = page("Makefile")
     named = {

@@ -6,21 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.kafka.broker import KafkaBroker, free_port
-from tests.kafka.clients import delete_topic, make_topic
+from tests.kafka.broker import KafkaBroker
+from tests.kafka.clients import delete_topic, make_topic, wait_for
 from tests.kafka.feeding import send
+from tests.kafka.refusing import refusal
 from tests.kafka.workers import KOL_WORKER, WITH_FAKE_ENCODER, Worker, Workers
 from tests.stream_of_events import Generator
-
-
-def refusal(worker: Worker, **environment: str) -> str:
-    """The line that it says before it ends with 2."""
-    worker.log_path.unlink(missing_ok=True)
-    worker.launch(log_level="error", **environment)
-    assert worker.wait() == 2
-    said = worker.log_path.read_text().splitlines()
-    assert len(said) == 1, "\n".join(said)
-    return said[0]
 
 
 @pytest.fixture
@@ -74,8 +65,16 @@ def test_a_taken_port_is_named_with_the_setting(workers: Callable[..., Workers])
     assert "KOL_WEB_PORT" in line
 
 
-def test_a_broker_out_of_reach_ends_the_worker_with_1(workers: Callable[..., Workers]) -> None:
-    worker = workers().make("only", broker_timeout="1s")
-    worker.launch(broker=f"127.0.0.1:{free_port()}", log_level="error")
-    assert worker.wait() == 1
-    assert "KOL_BROKER" in worker.log().splitlines()[-1]
+def test_a_second_worker_with_other_numbers_is_refused_and_the_first_goes_on(
+    workers: Callable[..., Workers],
+) -> None:
+    system = workers()
+    first = system.start("first")
+    send(system, Generator(2, events=50, users=20).events)
+    system.wait_until_scored(first)
+    second = system.make("second", half_life="5d")
+    assert "half_life=30d, this worker has half_life=5d" in refusal(second)
+    wait_for(
+        lambda: first.answers() and len(first.owned()) == system.settings.partitions,
+        "all partitions to be the first one's again",
+    )

@@ -11,9 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from confluent_kafka import Producer
 
+from stream_app import embedded
 from stream_app.embedded import PRODUCE, EmbeddedBroker
 from stream_app.engine.topics import check_topics, topic_ids, topic_names, topic_table
-from stream_app.errors import BrokerError, TopicsError
+from stream_app.errors import BrokerError, TopicsError, UsageError
 from stream_app.settings import Settings, load_settings
 
 NOT_ENOUGH_REPLICAS = 19  # an error that clients try again on
@@ -182,6 +183,12 @@ async def producing(broker: EmbeddedBroker) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers=broker.bootstrap, compression_type="lz4", linger_ms=1
     ) as producer:
         yield producer
+
+
+def test_a_librdkafka_without_the_mock_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_PROTOTYPES", (("rd_kafka_no_such_function", None, ()),))
+    with pytest.raises(UsageError, match="needs the librdkafka of the confluent-kafka wheel"):
+        embedded.load_librdkafka()
 
 
 @asynccontextmanager

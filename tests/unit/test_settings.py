@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from stream_app.encoder.factory import ARTICLE_TOKENS
 from stream_app.errors import SettingsError
-from stream_app.settings import Settings, describe, fingerprint, load_settings, parsing
+from stream_app.settings import (
+    KEPT_WITH_STATE,
+    Settings,
+    describe,
+    fingerprint,
+    load_settings,
+    parsing,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +118,6 @@ BAD_VALUES = [
     ("KOL_BROKER", "a:70000"),
     ("KOL_APP_ID", "a b"),
     ("KOL_PREFIX", "a/"),
-    ("KOL_STORE", "disk"),
     ("KOL_PRECISION", "fp16"),
     ("KOL_MAX_TOKENS", "2000"),
     ("KOL_WEB_PORT", "99999"),
@@ -309,15 +315,26 @@ def test_what_is_described_can_be_given_again() -> None:
     assert load_settings(**rows).model_dump() == settings.model_dump()
 
 
+ENCODER = "the encoder's identity"
 CHANGES = {
     "half_life": "5d",
     "weights": "like=3",
     "preset": "article",
-    "encoder": "bundled",
-    "encoder_revision": "abc",
-    "max_tokens": 64,
     "post_memory": 10,
     "interaction_memory": 10,
+}
+IN_THE_ENCODERS_IDENTITY = {"encoder", "encoder_revision", "max_tokens", "precision"}
+MAY_CHANGE = {
+    "broker": "elsewhere:9092",
+    "tiers": "kol=0.5",
+    "leave_margin": 0.1,
+    "exponents": "reach=1",
+    "min_posts": 3,
+    "active_window": "5d",
+    "min_population": 3,
+    "ranking_size": 10,
+    "web_port": 1,
+    "batch_size": 7,
 }
 
 
@@ -325,11 +342,35 @@ CHANGES = {
 def test_what_gives_stored_numbers_another_meaning_is_in_the_fingerprint(
     name: str, value: object
 ) -> None:
-    assert fingerprint(load_settings(**{name: value})) != fingerprint(load_settings())
+    changed = load_settings(**{name: value})
+    assert fingerprint(changed, ENCODER) != fingerprint(load_settings(), ENCODER)
 
 
-def test_what_may_change_at_any_time_is_not_in_the_fingerprint() -> None:
-    changed = load_settings(
-        tiers="kol=0.5", leave_margin=0.1, exponents="reach=1", preset="volume", ranking_size=10
-    )
-    assert fingerprint(changed) == fingerprint(load_settings())
+def test_another_encoder_is_in_the_fingerprint_by_what_it_is_not_by_its_name() -> None:
+    settings = load_settings()
+    assert fingerprint(settings, "another") != fingerprint(settings, ENCODER)
+    for changed in (load_settings(encoder="bundled"), load_settings(encoder_revision="abc")):
+        assert fingerprint(changed, ENCODER) == fingerprint(settings, ENCODER)
+
+
+@pytest.mark.parametrize(("name", "value"), MAY_CHANGE.items())
+def test_what_may_change_at_any_time_is_not_in_the_fingerprint(name: str, value: object) -> None:
+    changed = load_settings(**{name: value})
+    assert fingerprint(changed, ENCODER) == fingerprint(load_settings(), ENCODER)
+
+
+def test_presets_of_one_family_keep_the_same_numbers() -> None:
+    by_preset = [
+        fingerprint(load_settings(preset=name), ENCODER)
+        for name in ("influence", "resonance", "volume")
+    ]
+    assert by_preset[0] == by_preset[1] == by_preset[2]
+
+
+def test_the_settings_marked_as_kept_with_the_state_are_those_of_the_fingerprint() -> None:
+    assert set(CHANGES) | IN_THE_ENCODERS_IDENTITY == KEPT_WITH_STATE
+    assert not KEPT_WITH_STATE & set(MAY_CHANGE)
+
+
+def test_a_setting_that_is_gone_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal(monkeypatch, KOL_STORE="rocksdb").startswith("KOL_STORE: no such setting")

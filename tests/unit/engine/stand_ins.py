@@ -244,10 +244,9 @@ class Worker:
             app=self.app,
             table=self.table,
             scheme=self.scheme,
-            fingerprint=self.fingerprint,
-            topic_ids=self.topic_ids,
             on_gained=self._on_gained,
         )
+        self.ownership.expect(self.fingerprint, self.topic_ids)
         self.outbox = Outbox(self.app, TOPICS, "kol", self.metrics)
         self.scorer = Scorer(
             scheme=self.scheme,

@@ -118,12 +118,12 @@ class Bench:
             snapshots=snapshots,
             rows=worker.rows,
             partitions=worker.ownership.partitions,
-            encoder=self.gate,
             metrics=worker.metrics,
             line_key=LINE_KEY,
             batch_size=batch_size,
             linger_s=0.0,
         )
+        self.pipeline.use(self.gate)
         worker.scorer._encode_text = self.pipeline.encode_text
 
     def push(self, event: Any, **changes: Any) -> None:

@@ -1,0 +1,93 @@
+"""Whether the broker is there: waited for at the start and when it is lost, but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from stream_app.engine.admin import Pulse
+from stream_app.engine.topics import DEFAULT_TIMEOUT_S, check_topics, topic_names
+from stream_app.errors import BrokerError
+from stream_app.settings import duration_text
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Between two questions to a broker that answers, and the longest wait for an answer.
+_EVERY_S: Final = 1.0
+_PATIENCE_S: Final = 3.0
+#: Between two questions to one that does not.
+_RETRY_S: Final = 0.5
+
+
+class BrokerWatch:
+    """Says why the worker is not ready while the broker is out of reach, and when to give up."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        #: in words, while the broker is out of reach
+        self.reason: str | None = f"waiting for the broker at {settings.broker}"
+
+    async def wait_for_topics(self) -> None:
+        """Returns when the broker is there, and its topics are there and fit.
+
+        Raises:
+            TopicsError: they are missing or do not fit; at once, waiting would not help.
+            BrokerError: it was out of reach for KOL_BROKER_TIMEOUT.
+        """
+        deadline = monotonic() + self._settings.broker_timeout
+        while True:
+            left = max(deadline - monotonic(), 1.0)
+            try:
+                await check_topics(self._settings, timeout_s=min(DEFAULT_TIMEOUT_S, left))
+            except BrokerError as error:
+                if monotonic() >= deadline:
+                    raise
+                log.warning("waiting for the broker: %s", error)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self.reason = None
+                return
+
+    async def run(self, *, clock: Callable[[], float] = monotonic) -> None:
+        """Ask the broker again and again, for ever.
+
+        Raises:
+            BrokerError: it was out of reach for KOL_BROKER_TIMEOUT. Counted from its last answer:
+                before anything that was sent to it since can fail for the same reason.
+        """
+        settings = self._settings
+        pulse = Pulse(settings.broker, topic_names(settings).snapshots)
+        last = clock()
+        while True:
+            asked = clock()
+            why = await pulse.missing(min(_PATIENCE_S, settings.broker_timeout))
+            if why is None:
+                self._found(clock() - last)
+                last = asked
+                await asyncio.sleep(_EVERY_S)
+                continue
+            self._lost(why)
+            left = last + settings.broker_timeout - clock()
+            if left <= 0:
+                raise BrokerError(
+                    f"the broker at {settings.broker} has been out of reach for "
+                    f"{duration_text(settings.broker_timeout)}, as long as KOL_BROKER_TIMEOUT "
+                    f"allows ({why}); nothing was lost: start the worker again when Kafka runs"
+                )
+            await asyncio.sleep(min(_RETRY_S, left))
+
+    def _lost(self, why: str) -> None:
+        if self.reason is None:
+            log.warning("waiting for the broker at %s: %s", self._settings.broker, why)
+        self.reason = f"waiting for the broker at {self._settings.broker}: {why}"
+
+    def _found(self, away_s: float) -> None:
+        if self.reason is not None:
+            log.info("the broker at %s is back after %.0f s", self._settings.broker, away_s)
+        self.reason = None

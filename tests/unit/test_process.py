@@ -1,0 +1,29 @@
+"""Failures that a user can mend end in words of ours, whatever library raised them."""
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from faust.exceptions import ConsistencyError
+
+from stream_app.errors import BrokerError, KolError, StateError, TopicsError
+from stream_app.process import known_failure
+
+
+def test_rows_ahead_of_their_changelog_are_a_line_that_says_what_to_do() -> None:
+    known = known_failure(ConsistencyError("The persisted offset is higher\nthan the last"))
+    assert isinstance(known, StateError)
+    assert "KOL_DATA_DIR" in str(known)
+    assert "kol rebuild" in str(known)
+    assert "\n" not in str(known)
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError("gone"), KafkaTimeoutError()])
+def test_a_broker_lost_on_the_way_is_a_line_that_says_so(error: Exception) -> None:
+    known = known_failure(error)
+    assert isinstance(known, BrokerError)
+    assert "the broker was lost" in str(known)
+
+
+def test_errors_of_ours_are_said_as_they_are_and_others_are_not_known() -> None:
+    ours: KolError = TopicsError("missing")
+    assert known_failure(ours) is ours
+    assert known_failure(ZeroDivisionError()) is None
