@@ -9,7 +9,7 @@ import stream_app
 from stream_app.web.answers import Problem
 from stream_app.web.parameters import Parameter
 from stream_app.web.problems import PROBLEM_TYPE
-from stream_app.web.routes import Route
+from stream_app.web.routes import JSON, Route
 
 _SCHEMAS = "#/components/schemas/{name}"
 _ERRORS = {
@@ -77,10 +77,12 @@ def _operation(route: Route, *, token_needed: bool) -> dict[str, Any]:
 
 def _answer(route: Route) -> dict[str, Any]:
     schema: dict[str, Any] = {
-        "type": "object" if route.media_type == "application/json" else "string"
+        "type": "object" if route.media_type == JSON else "string"
     }
     if route.answer is not None:
-        schema = {"$ref": _SCHEMAS.format(name=route.answer.__name__)}
+        reference = {"$ref": _SCHEMAS.format(name=route.answer.__name__)}
+        # OpenAPI 3.1 has no word for what the events of a stream hold; 3.2 calls it itemSchema.
+        schema = reference if route.media_type == JSON else schema | {"x-item-schema": reference}
     return {"description": route.summary, "content": {route.media_type: {"schema": schema}}}
 
 

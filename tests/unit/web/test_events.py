@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -136,7 +136,9 @@ def test_a_source_that_ends_or_fails_ends_the_stream_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Failing(FakeQueries):
-        async def events(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
+        async def events(
+            self, last_event_id: str | None
+        ) -> AsyncGenerator[tuple[str, bytes], None]:
             yield self.log[0]
             if last_event_id == "fail":
                 raise RuntimeError("no more")

@@ -125,8 +125,9 @@ def split(rows: list[UserRow], workers: int) -> tuple[list[FakeQueries], Board]:
     scheme = make_scheme()
     board = make_board(rows, scheme)
     parts = [FakeQueries(rows[index::workers], scheme) for index in range(workers)]
-    for part in parts:
+    for number, part in enumerate(parts):
         part.shown = board
+        part.partition_count, part.numbers = workers, [number]
     return parts, board
 
 
