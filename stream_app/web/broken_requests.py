@@ -1,8 +1,8 @@
-"""Requests that are no HTTP, or too long: problem details for them too.
+"""Requests that are no HTTP, too long, or expect what is not done: problem details for them too.
 
-They never reach the application, so no middleware sees them, and aiohttp would answer in plain
-text and log a traceback for what anybody may send. It has no setting for that: here, and only
-here, its server is given another protocol.
+They reach no middleware, and aiohttp would answer in plain text and log a traceback for what
+anybody may send. It has no setting for that: here, and only here, its server is given another
+protocol.
 """
 
 from __future__ import annotations
@@ -57,8 +57,15 @@ def answer_broken_requests(app: web.Application) -> None:
 
     def make(**options: Any) -> web.Server:
         made = make_server(**options)
+
+        async def respond(request: web.BaseRequest) -> web.StreamResponse:
+            try:
+                return await made.request_handler(request)
+            except web.HTTPException as error:  # 417, which comes before any middleware
+                return problem_response(ProblemError(error.status, error.reason))
+
         return _Server(
-            made.request_handler,
+            respond,
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,  # noqa: SLF001
