@@ -69,9 +69,7 @@ class EventFeed:
             return
         if not event.event_id.isprintable():
             return  # a line break in it would be read as another field of the stream
-        kept = _Kept(
-            event.event_id, record.value, record.partition, record.offset, self._clock()
-        )
+        kept = _Kept(event.event_id, record.value, record.partition, record.offset, self._clock())
         if not self.is_read:
             self._find(kept, record.timestamp)
             return

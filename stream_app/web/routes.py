@@ -13,6 +13,7 @@ from stream_app.web.parameters import Parameter, refuse_unknown
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ ROUTES = (
         "A comment every 15 s keeps the line open.",
         takes=(parameters.LAST_EVENT_ID_HEADER, parameters.LAST_EVENT_ID),
         answer=KolEvent,
-        media_type="text/event-stream",
+        media_type=EVENT_STREAM,
         errors=(503,),
     ),
     Route(

@@ -14,6 +14,7 @@ from stream_app.web.problems import HEADERS, problem_middleware
 from stream_app.web.queries import Queries
 from stream_app.web.routes import ROUTES, add_routes
 
+
 def create_web_app(queries: Queries, *, token: str | None, base_url: str) -> web.Application:
     """The application; it answers once its runner has started it.
 

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -43,6 +43,8 @@ class Worker:
         self.environment = environment
         self.data_dir = Path(environment["KOL_DATA_DIR"])
         self.port = int(environment["KOL_WEB_PORT"])
+        token = environment.get("KOL_WEB_TOKEN")
+        self.headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self.log_path = home / "worker.log"
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
@@ -129,7 +131,7 @@ class Worker:
         """Status and body; fails with the log when the process has ended."""
         assert not self.has_ended, f"{self._home.name} has ended:\n{self.log()}"
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=HTTP_TIMEOUT_S)) as connection:
-            return _get(connection, path)
+            return _get(connection, path, self.headers)
 
     def json(self, path: str) -> Any:
         """The answer's body; fails when the status is not 200."""
@@ -142,7 +144,9 @@ class Worker:
         found: dict[str, Any] = {}
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=HTTP_TIMEOUT_S)) as connection:
             for key in keys:
-                status, body = _get(connection, f"/api/v1/users/{quote(key, safe='')}")
+                status, body = _get(
+                    connection, f"/api/v1/users/{quote(key, safe='')}", self.headers
+                )
                 assert status in (200, 404), f"{key}: {status} {body!r}"
                 found[key] = json.loads(body) if status == 200 else None
         return found
@@ -271,8 +275,8 @@ def running(broker: str, prefix: str, home: Path, **settings: Any) -> Iterator[W
         workers.close()
 
 
-def _get(connection: HTTPConnection, path: str) -> tuple[int, bytes]:
-    connection.request("GET", path)
+def _get(connection: HTTPConnection, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    connection.request("GET", path, headers=dict(headers))
     response = connection.getresponse()
     return response.status, response.read()
 
