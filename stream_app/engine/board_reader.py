@@ -9,8 +9,8 @@ from stream_app.core.ranking import Board
 from stream_app.engine.internal_records import RankingChunk, decode, record_key
 from stream_app.engine.tail import Tail
 
-#: Enough of the topic's end to hold one whole ranking of the largest size (40 pieces), with one half
-#: written behind it and those of another app between.
+#: Enough of the topic's end to hold one whole ranking of the largest size (40 pieces), with one
+#: half written behind it and those of another app between.
 _LAST = 256
 
 

@@ -26,7 +26,7 @@ class _Protocol(web.RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002 - it repeats bytes of the request
     ) -> web.StreamResponse:
         if status >= 500:
             logger.error("request failed remote=%s", request.remote, exc_info=exc)

@@ -27,7 +27,7 @@ from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 SEED = 8
 PARTITIONS = 6
 MEMORIES = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
-TOKEN = "between-workers"
+SESAME = "between-workers"
 #: Far more than the two seconds it should take, for machines that do much else.
 VISIBLE_S = 60.0
 INTERNAL = "GET /internal/v1/"
@@ -47,7 +47,7 @@ class Scene:
 def scene(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     generator = Generator(SEED, events=2_000, users=240, partitions=PARTITIONS)
     home = tmp_path_factory.mktemp("web")
-    settings = MEMORIES | {"partitions": PARTITIONS, "web_token": TOKEN}
+    settings = MEMORIES | {"partitions": PARTITIONS, "web_token": SESAME}
     with (
         ExitStack() as open_ones,
         running(kafka.bootstrap, f"t{secrets.token_hex(4)}-", home, **settings) as system,
