@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,22 @@ class Feed:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._numbers = [0] * users
+        #: (user, number) -> offset of the posts that are timed, once the broker has told it
+        self.offsets: dict[tuple[int, int], int] = {}
 
     def fill(self) -> None:
         """One post of everybody."""
         for user in range(self._users):
             self.post(user)
         self._producer.flush()
+
+    def close(self) -> None:
+        self._producer.flush()
+
+    def offset(self, user: int, number: int) -> int | None:
+        """Where the user's post of this number went, None while that is not known."""
+        self._producer.poll(0)
+        return self.offsets.get((user, number))
 
     def post(self, user: int) -> int:
         """One more post, on its way after the call; returns how many the user has."""
@@ -80,9 +91,14 @@ class Feed:
                 }
             ),
             key=f"bench:{user}".encode(),
+            on_delivery=partial(self._placed, user, number),
         )
         self._producer.poll(0)
         return number
+
+    def _placed(self, user: int, number: int, error: Any, message: Any) -> None:
+        if error is None and user < STARS:
+            self.offsets[user, number] = message.offset()
 
     def keep_on(self, rate: float, end: threading.Event) -> None:
         """Posts of all but the stars, evenly, until told to end."""
@@ -116,10 +132,8 @@ class Worker:
         if kind == "rankings":
             answer = self.get(f"/api/v1/rankings?limit={2 * STARS}") or {"items": []}
             return any(i["user"]["key"] == key and i["posts"] >= number for i in answer["items"])
-        if kind == "user":
-            answer = self.get(f"/api/v1/users/{key}") or {"raw": {"posts": 0}}
-            return bool(answer["raw"]["posts"] >= number)
-        raise ValueError(kind)
+        answer = self.get(f"/api/v1/users/{key}") or {"raw": {"posts": 0}}
+        return bool(answer["raw"]["posts"] >= number)
 
     def next_offset(self, partition: int) -> int:
         """The first offset that the line does not reflect."""
@@ -174,19 +188,20 @@ def probe(feed: Feed, workers: list[Worker], user: int) -> dict[str, float]:
     partition = partition_of(f"bench:{user}".encode(), PARTITIONS)
     begin = time.perf_counter()
     number = feed.post(user)
-    waiting = {(kind, worker) for kind in ("rankings", "user") for worker in workers}
+    waiting = {(kind, worker) for kind in KINDS for worker in workers}
     seen: dict[str, float] = {}
     while waiting:
         if time.perf_counter() - begin > TIMEOUT_S:
             raise TimeoutError(f"not seen: {waiting}")
+        offset = feed.offset(user, number)
         for kind, worker in list(waiting):
-            if worker.shows(kind, user, number):
+            if kind == "threshold":
+                is_seen = offset is not None and worker.next_offset(partition) > offset
+            else:
+                is_seen = worker.shows(kind, user, number)
+            if is_seen:
                 waiting.discard((kind, worker))
                 seen[kind] = time.perf_counter() - begin
-    # The ranking and the line come in one record: where the one is seen, so is the other.
-    if not all(worker.next_offset(partition) for worker in workers):
-        raise RuntimeError("a ranking came without its line")
-    seen["threshold"] = seen["rankings"]
     return seen
 
 
@@ -223,6 +238,7 @@ def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str,
         finally:
             end.set()
             load.join()
+            feed.close()
     return found
 
 

@@ -58,6 +58,8 @@ class Listener:
         assert self._thread is not None
         self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
+        assert self._socket is not None
+        self._socket.close()
 
     def leave(self) -> None:
         assert self._socket is not None
@@ -83,18 +85,29 @@ class Road:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-                for start, end, notes in ((near, far, True), (far, near, False)):
-                    threading.Thread(
-                        target=self._carry, args=(start, end, notes), daemon=True
-                    ).start()
+                threading.Thread(target=self._lead, args=(near,), daemon=True).start()
+
+    def _lead(self, near: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            near,
+            socket.create_connection(("127.0.0.1", self._to)) as far,
+        ):
+            back = threading.Thread(target=self._carry, args=(far, near, False), daemon=True)
+            back.start()
+            self._carry(near, far, notes=True)
+            back.join(TIMEOUT_S)
 
     def _carry(self, start: socket.socket, end: socket.socket, notes: bool) -> None:
-        with contextlib.suppress(OSError), start, end:
+        with contextlib.suppress(OSError):
             while data := start.recv(65_536):
                 if notes:
                     self.carried.append(data.split(b"\r\n", 1)[0].decode())
                 end.sendall(data)
+        # What one side has ended is over for the other too.
+        for side in (start, end):
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._listening.close()

@@ -47,7 +47,8 @@ class Scene:
 def scene(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     generator = Generator(SEED, events=2_000, users=240, partitions=PARTITIONS)
     home = tmp_path_factory.mktemp("web")
-    settings = MEMORIES | {"partitions": PARTITIONS, "web_token": SESAME}
+    # A group of its own: the workers of the last test run beside these on the same broker.
+    settings = MEMORIES | {"partitions": PARTITIONS, "web_token": SESAME, "app_id": "web"}
     with (
         ExitStack() as open_ones,
         running(kafka.bootstrap, f"t{secrets.token_hex(4)}-", home, **settings) as system,

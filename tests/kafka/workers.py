@@ -206,7 +206,7 @@ class Workers:
         given = self._given | {
             "broker": self.broker,
             "prefix": self._prefix,
-            "app_id": "app",
+            "app_id": self.settings.app_id,
             "web_port": free_port(),
             "data_dir": home / "data",
         }
