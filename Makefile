@@ -55,6 +55,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.sketch
 	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.worker
+	$(BIN)/python -m benchmarks.visibility
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -114,6 +114,8 @@ class FakeQueries:
         self.rows = {row.key: row for row in rows}
         self.shown: Board | None = None
         self.reason: str | None = None
+        self.partition_count = 1
+        self.numbers = [0]
         self.owners: dict[str, str] = {}
         self.unowned: set[str] = set()
         self.peer_urls: list[str] = []
@@ -150,6 +152,9 @@ class FakeQueries:
     def peers(self) -> list[str]:
         return self.peer_urls
 
+    def owned(self) -> list[int]:
+        return self.numbers
+
     def user_row(self, key: str) -> tuple[UserRow, bool] | None:
         row = self.rows.get(key)
         return None if row is None else (row, row.posts > 0)
@@ -162,7 +167,7 @@ class FakeQueries:
             inside = [one for one in inside if position_key(one) > place]
         return sorted(inside, key=position_key)[:limit]
 
-    async def events(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
+    async def events(self, last_event_id: str | None) -> AsyncGenerator[tuple[str, bytes], None]:
         ids = [event_id for event_id, _ in self.log]
         start = len(ids)
         if last_event_id is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from faust.types import TP
@@ -14,7 +14,7 @@ from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.engine.board_reader import BoardReader
 from stream_app.engine.broker_watch import BrokerWatch
-from stream_app.engine.event_feed import EventFeed
+from stream_app.engine.event_feed import EventFeed, Subscription
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.partition import Partition
 from stream_app.engine.user_table import UserTable
@@ -43,11 +43,12 @@ class Answers:
         self._watch = watch
         self._table = table
         self._partitions = partitions
-        self._count = partition_count
         self._boards = boards
         self._feed = feed
         self._metrics = metrics
         self._sources = source_topics
+        self.partition_count = partition_count
+        boards.show_only(scheme.formula)
 
     def not_ready(self) -> str | None:
         """Why the worker cannot serve yet; None when it can."""
@@ -62,6 +63,10 @@ class Answers:
             return "rebalancing"
         if app.in_recovery or not app.tables.actives_ready:
             return "recovering state from the changelog"
+        if not self._boards.is_read:
+            return "reading the ranking"
+        if not self._feed.is_read:
+            return "reading the events of before"
         return None
 
     def board(self) -> Board | None:
@@ -69,13 +74,13 @@ class Answers:
         return self._boards.board
 
     def high_mark(self) -> int | None:
-        """Greatest event time shown (ms)."""
-        board = self._boards.board
-        return board.high_mark if board is not None else None
+        """Greatest event time known here (ms)."""
+        marks = [partition.high_mark() for partition in self._partitions.values()]
+        return max((mark for mark in marks if mark is not None), default=None)
 
     def owner_url(self, key: str) -> str | None:
         """Base URL of the owner, None when it is this worker. Raises LookupError while unknown."""
-        number = partition_of(key.encode(), self._count)
+        number = partition_of(key.encode(), self.partition_count)
         if number in self._partitions:
             return None
         urls = self._app.assignor._tps_url  # noqa: SLF001
@@ -86,13 +91,21 @@ class Answers:
         own = str(self._app.conf.canonical_url)
         return [str(url) for url in self._app.assignor.changelog_distribution if str(url) != own]
 
+    def owned(self) -> list[int]:
+        """The partitions whose users are here."""
+        return list(self._partitions)
+
     def user_row(self, key: str) -> tuple[UserRow, bool] | None:
-        """The row of a user owned here, and whether she is counted in the population."""
+        """The row of a user, and whether she is counted in the population; None: unknown.
+
+        Raises:
+            LookupError: she is not among this worker's users.
+        """
         raw = key.encode()
-        number = partition_of(raw, self._count)
-        partition = self._partitions.get(number)
-        data = self._table.read(number, raw) if partition is not None else None
-        if partition is None or data is None:
+        number = partition_of(raw, self.partition_count)
+        partition = self._partitions[number]
+        data = self._table.read(number, raw)
+        if data is None:
             return None
         row = decode_row(data)
         return row, partition.is_eligible(row.posts, row.newest_post_at)
@@ -114,9 +127,9 @@ class Answers:
         data = self._table.read(partition.number, key)
         return standing_of(decode_row(data), self.scheme) if data is not None else None
 
-    def events(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
-        """KOL events of the whole system."""
-        return self._feed.read(last_event_id)
+    def events(self, last_event_id: str | None) -> Subscription:
+        """KOL events of the whole system. Raises LookupError while those kept are being read."""
+        return self._feed.subscribe(last_event_id)
 
     def metrics(self) -> bytes:
         """Prometheus text."""

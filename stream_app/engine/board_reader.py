@@ -9,8 +9,9 @@ from stream_app.core.ranking import Board
 from stream_app.engine.internal_records import RankingChunk, decode, record_key
 from stream_app.engine.tail import Tail
 
-#: Enough of the topic's end to hold one whole ranking of the largest size.
-_LAST = 64
+#: Enough of the topic's end to hold one whole ranking of the largest size (40 pieces), with one
+#: half written behind it and those of another app between.
+_LAST = 256
 
 
 class BoardReader:
@@ -20,7 +21,17 @@ class BoardReader:
         self._tail = Tail(broker, topic, 1, last=_LAST)
         self._prefix = record_key(app_id, "")
         self._pieces: dict[int, RankingChunk] = {}
+        self._formula: int | None = None
         self.board: Board | None = None
+
+    def show_only(self, formula: int) -> None:
+        """Pass over rankings of another formula: their z mean other scores than ours."""
+        self._formula = formula
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the newest ranking of before this worker's start has been read."""
+        return self._tail.caught_up.is_set()
 
     async def run(self) -> None:
         """Follow the topic, for ever. Raises what the broker answers."""
@@ -40,7 +51,7 @@ class BoardReader:
     def _assemble(self) -> None:
         pieces = [self._pieces[index] for index in sorted(self._pieces)]
         first = pieces[0]
-        if first.line is None:
+        if first.line is None or self._formula not in (None, first.line.formula):
             return
         if self.board is not None and first.line.version < self.board.line.version:
             return

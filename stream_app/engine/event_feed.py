@@ -3,61 +3,168 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+import heapq
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from stream_app.engine.tail import Tail
+from stream_app.messages import BadInput, decode_event
+
+log = logging.getLogger(__name__)
 
 #: Events kept for readers that come back after a lost connection.
 KEPT = 2000
 #: A reader this far behind is cut off; it comes back with its last id.
 _MOST_BEHIND = 4000
+#: Workers take in partitions in different orders, and a reader may come from another worker. What
+#: came here more than this long before the event it names, came there before it too: a fetch that
+#: hangs is given up after 40 s.
+OVERLAP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    event_id: str
+    data: bytes
+    partition: int
+    offset: int
+    #: seconds; when this worker took it in
+    came: float
 
 
 class EventFeed:
     """Follows `kol-events` without a group."""
 
-    def __init__(self, broker: str, topic: str, partitions: int) -> None:
+    def __init__(
+        self, broker: str, topic: str, partitions: int, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._tail = Tail(broker, topic, partitions, last=KEPT)
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._readers: set[asyncio.Queue[tuple[str, bytes] | None]] = set()
+        self._clock = clock
+        #: what is found at the start, (time, partition, offset, event): a heap of the newest
+        self._found: list[tuple[int, int, int, _Kept]] = []
+        self._latest: dict[int, int] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._readers: set[Subscription] = set()
 
     async def run(self) -> None:
         """Follow the topic, for ever. Raises what the broker answers."""
         await self._tail.follow(self.on_record)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the events of before this worker's start have been read."""
+        return self._tail.caught_up.is_set()
+
     def on_record(self, record: Any) -> None:
-        """Take one record of the topic."""
-        event_id = next((v.decode() for k, v in record.headers if k == "ce_id"), None)
-        if event_id is None or record.value is None:
-            return
-        self._kept[event_id] = record.value
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        for queue in list(self._readers):
-            if queue.qsize() >= _MOST_BEHIND:
-                self._readers.discard(queue)
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait((event_id, record.value))
-
-    async def read(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
-        """Events as (id, JSON): from now, or from behind an id; an unknown id: from the oldest."""
-        queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
-        self._readers.add(queue)
-        missed = self._behind(last_event_id) if last_event_id is not None else []
+        """Take one record of the topic; one that is no KOL event is passed over."""
         try:
-            for item in missed:
-                yield item
-            while (fresh := await queue.get()) is not None:
-                yield fresh
-        finally:
-            self._readers.discard(queue)
+            event = decode_event(record.value)
+        except BadInput as error:
+            where = (record.topic, record.partition, record.offset)
+            log.debug("no KOL event topic=%s partition=%d offset=%d: %s", *where, error)
+            return
+        if not event.event_id.isprintable():
+            return  # a line break in it would be read as another field of the stream
+        kept = _Kept(event.event_id, record.value, record.partition, record.offset, self._clock())
+        if not self.is_read:
+            self._find(kept, record.timestamp)
+            return
+        self._settle()
+        self._take(kept)
 
-    def _behind(self, last_event_id: str) -> list[tuple[str, bytes]]:
-        items = list(self._kept.items())
-        for index, (event_id, _) in enumerate(items):
-            if event_id == last_event_id:
-                return items[index + 1 :]
-        return items
+    def subscribe(self, last_event_id: str | None) -> Subscription:
+        """Events as (id, JSON): from now, or all that may be unseen by who saw an event last.
+
+        Nothing is left out; events of other partitions from about the time of the last one may
+        come again. An id that is not kept: from the oldest.
+
+        Raises:
+            LookupError: the events of before have not been read yet.
+        """
+        if not self.is_read:
+            raise LookupError("the events of before are still being read")
+        self._settle()
+        missed = self._unseen(last_event_id) if last_event_id is not None else ()
+        reader = Subscription(self._readers.discard, missed)
+        self._readers.add(reader)
+        return reader
+
+    def _find(self, kept: _Kept, timestamp: int) -> None:
+        # Partitions are read one after another, so what is newest shows at the end only. Within
+        # a partition offsets rule, whatever the clocks of those who wrote.
+        at = max(timestamp, self._latest.get(kept.partition, timestamp))
+        self._latest[kept.partition] = at
+        place = (at, kept.partition, kept.offset, kept)
+        if len(self._found) < KEPT:
+            heapq.heappush(self._found, place)
+        else:
+            heapq.heappushpop(self._found, place)
+
+    def _settle(self) -> None:
+        if self._found:
+            found, self._found = sorted(self._found, key=lambda place: place[:3]), []
+            for *_, kept in found:
+                self._take(kept)
+
+    def _take(self, kept: _Kept) -> None:
+        if kept.event_id in self._kept:
+            return  # sent again after a crash
+        self._kept[kept.event_id] = kept
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+        for reader in list(self._readers):
+            if not reader.put((kept.event_id, kept.data)):
+                self._readers.discard(reader)
+
+    def _unseen(self, last_event_id: str) -> Iterator[tuple[str, bytes]]:
+        last = self._kept.get(last_event_id)
+        is_behind = last is None
+        for kept in self._kept.values():
+            if is_behind or (last is not None and _may_come_behind(kept, last)):
+                yield kept.event_id, kept.data
+            is_behind = is_behind or kept is last
+
+
+def _may_come_behind(kept: _Kept, last: _Kept) -> bool:
+    """Whether another worker may have taken in `kept` behind `last`, before which it came here."""
+    return kept.partition != last.partition and last.came - kept.came <= OVERLAP_S
+
+
+class Subscription:
+    """Events for one reader, endless unless the reader falls too far behind."""
+
+    def __init__(
+        self,
+        on_close: Callable[[Subscription], None],
+        missed: Iterator[tuple[str, bytes]] | tuple[()],
+    ) -> None:
+        self._on_close = on_close
+        self._missed = deque(missed)
+        self._fresh: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+
+    def put(self, item: tuple[str, bytes]) -> bool:
+        """Hand an event on; False where the reader is so far behind that it is cut off."""
+        if self._fresh.qsize() >= _MOST_BEHIND:
+            self._fresh.put_nowait(None)
+            return False
+        self._fresh.put_nowait(item)
+        return True
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> tuple[str, bytes]:
+        if self._missed:
+            return self._missed.popleft()
+        item = await self._fresh.get()
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        """The reader has gone."""
+        self._on_close(self)

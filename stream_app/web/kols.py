@@ -1,5 +1,7 @@
 """Everybody in a tier, page by page, gathered from all workers."""
 
+from collections.abc import Iterable
+
 from aiohttp import web
 
 from stream_app.core.ranking import merge_top
@@ -9,8 +11,8 @@ from stream_app.web.answers import Members
 from stream_app.web.context import CONTEXT, json_response, queries_of, require_ready, shown_time
 from stream_app.web.cursor import decode_cursor, encode_cursor
 from stream_app.web.parameters import CURSOR, LIMIT, PEER_LIMIT, TIER
-from stream_app.web.peers import PEERS, encode_members
-from stream_app.web.problems import ProblemError
+from stream_app.web.peers import PEERS, OwnMembers, encode_members
+from stream_app.web.problems import ProblemError, unavailable
 
 
 async def get_kols(request: web.Request) -> web.Response:
@@ -25,8 +27,10 @@ async def get_kols(request: web.Request) -> web.Response:
         [url for url in queries.peers() if url.rstrip("/") != context.base_url],
         query if cursor is None else query | {"cursor": cursor},
     )
+    parts = (*others, own)
+    _require_all(parts, queries.partition_count)
     # While a partition moves two workers may both name its users.
-    unique = {standing.key: standing for part in (*others, own) for standing in part}
+    unique = {standing.key: standing for part in parts for standing in part.members}
     ranked = merge_top([list(unique.values())], limit + 1)
     return json_response(_page(request, ranked, limit))
 
@@ -35,6 +39,17 @@ async def get_own_members(request: web.Request) -> web.Response:
     """For other workers: this one's members alone, as msgpack."""
     members = _own_members(request, _tier(request), PEER_LIMIT.number(request))
     return web.Response(body=encode_members(members), content_type="application/msgpack")
+
+
+def _require_all(parts: Iterable[OwnMembers], partition_count: int) -> None:
+    """503 where nobody has looked through some partition: a part is not given for the whole."""
+    seen = {number for part in parts for number in part.partitions}
+    missing = partition_count - len(seen)
+    if missing:
+        raise unavailable(
+            f"{missing} of {partition_count} partitions are at no worker that can be told; if it "
+            "stays so, workers share an address: give each its own KOL_WEB_ADVERTISE"
+        )
 
 
 def _page(request: web.Request, ranked: list[Standing], limit: int) -> Members:
@@ -52,11 +67,12 @@ def _page(request: web.Request, ranked: list[Standing], limit: int) -> Members:
     )
 
 
-def _own_members(request: web.Request, tier: str, limit: int) -> list[Standing]:
+def _own_members(request: web.Request, tier: str, limit: int) -> OwnMembers:
     queries = queries_of(request)
     after = _place(CURSOR.read(request))
     require_ready(queries)
-    return queries.members(queries.scheme.level_of(tier), after, limit)
+    members = queries.members(queries.scheme.level_of(tier), after, limit)
+    return OwnMembers(queries.owned(), members)
 
 
 def _tier(request: web.Request) -> str:

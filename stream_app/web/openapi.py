@@ -9,7 +9,7 @@ import stream_app
 from stream_app.web.answers import Problem
 from stream_app.web.parameters import Parameter
 from stream_app.web.problems import PROBLEM_TYPE
-from stream_app.web.routes import Route
+from stream_app.web.routes import EVENT_STREAM, JSON, Route
 
 _SCHEMAS = "#/components/schemas/{name}"
 _ERRORS = {
@@ -76,12 +76,30 @@ def _operation(route: Route, *, token_needed: bool) -> dict[str, Any]:
 
 
 def _answer(route: Route) -> dict[str, Any]:
-    schema: dict[str, Any] = {
-        "type": "object" if route.media_type == "application/json" else "string"
-    }
+    schema: dict[str, Any] = {"type": "object" if route.media_type == JSON else "string"}
     if route.answer is not None:
         schema = {"$ref": _SCHEMAS.format(name=route.answer.__name__)}
+    if route.media_type == EVENT_STREAM:
+        schema = _each_event(schema)
     return {"description": route.summary, "content": {route.media_type: {"schema": schema}}}
+
+
+def _each_event(data: dict[str, Any]) -> dict[str, Any]:
+    """The schema of one event of a stream, as OpenAPI 3.2 writes it."""
+    return {
+        "type": "object",
+        "description": "each event of the stream",
+        "properties": {
+            "event": {"type": "string", "enum": ["promoted", "demoted"]},
+            "id": {"type": "string", "description": "event_id"},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "contentSchema": data,
+            },
+        },
+        "required": ["event", "id", "data"],
+    }
 
 
 def _error(status: int) -> dict[str, Any]:

@@ -70,7 +70,11 @@ class IntegerParameter(Parameter):
 LIMIT = IntegerParameter(name="limit", description="most items", default=50, least=1, most=500)
 PEER_LIMIT = IntegerParameter(name="limit", description="most items", default=50, least=1, most=501)
 OFFSET = IntegerParameter(
-    name="offset", description="how many of the first to leave out", default=0, least=0
+    name="offset",
+    description="how many of the first to leave out",
+    default=0,
+    least=0,
+    most=999_999_999,
 )
 TIER = Parameter(name="tier", description="name of a tier; the lowest one when it is left out")
 CURSOR = Parameter(name="cursor", description="`next` of the page before, opaque")

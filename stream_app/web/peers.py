@@ -27,7 +27,15 @@ MEMBERS_PATH = "/internal/v1/members"
 #: About as long as a person waits; a worker that takes longer is stuck.
 TIMEOUT = ClientTimeout(total=3.0, sock_connect=1.0)
 
-_decode_members = msgspec.msgpack.Decoder(list[Standing]).decode
+
+class OwnMembers(msgspec.Struct, array_like=True, frozen=True):
+    """Members of a tier from one worker, in ranking order, and whose users it looked through."""
+
+    partitions: list[int]
+    members: list[Standing]
+
+
+_decode_members = msgspec.msgpack.Decoder(OwnMembers).decode
 # msgpack, for scores of 0 have z = -inf, which JSON cannot say.
 encode_members = msgspec.msgpack.Encoder().encode
 
@@ -57,11 +65,11 @@ class Peers:
         _require_ok(base_url, status)
         return body
 
-    async def members(self, base_urls: list[str], query: Mapping[str, str]) -> list[list[Standing]]:
-        """Each worker's own members of a tier, in ranking order; 502 or 503 if one is missing."""
+    async def members(self, base_urls: list[str], query: Mapping[str, str]) -> list[OwnMembers]:
+        """Each worker's own members of a tier; 502 or 503 if one does not answer."""
         return await asyncio.gather(*(self._members(url, query) for url in base_urls))
 
-    async def _members(self, base_url: str, query: Mapping[str, str]) -> list[Standing]:
+    async def _members(self, base_url: str, query: Mapping[str, str]) -> OwnMembers:
         status, body = await self._get(base_url, MEMBERS_PATH, query)
         _require_ok(base_url, status)
         try:

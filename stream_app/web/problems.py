@@ -14,6 +14,14 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 
+#: What every answer carries, errors and the page too.
+HEADERS = {
+    "Cache-Control": "no-store",  # figures are of the moment, and may need a token
+    "Referrer-Policy": "no-referrer",
+    "Server": "kol-stream",
+    "X-Content-Type-Options": "nosniff",
+}
+
 _DETAILS = {
     404: "there is nothing at this address; /api/v1/openapi.json lists what there is",
     405: "this address only answers to the methods in the Allow header",

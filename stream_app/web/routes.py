@@ -13,6 +13,7 @@ from stream_app.web.parameters import Parameter, refuse_unknown
 Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ ROUTES = (
         "null and `items` is empty.",
         takes=(parameters.LIMIT, parameters.OFFSET),
         answer=answers.Rankings,
+        errors=(503,),
     ),
     Route(
         path="/api/v1/users/{key}",
@@ -68,6 +70,7 @@ ROUTES = (
         description="With the rank error of each and the events they were drawn from; values are "
         "null while there are too few users for a line.",
         answer=answers.Threshold,
+        errors=(503,),
     ),
     Route(
         path="/api/v1/kols",
@@ -91,11 +94,13 @@ ROUTES = (
         respond=sse.get_events,
         summary="Promotions and demotions as they happen",
         description="Server-sent events of the whole system: `event` is promoted or demoted, `id` "
-        "the event_id, `data` the JSON of the schema below. From now on, or behind the event named "
-        "by Last-Event-ID. A repeat carries the same id. A comment every 15 s keeps the line open.",
+        "the event_id, `data` the JSON of the schema KolEvent. From now on, or behind the event "
+        "named by Last-Event-ID: nothing is left out, and what comes again carries the same id. "
+        "A comment every 15 s keeps the line open.",
         takes=(parameters.LAST_EVENT_ID_HEADER, parameters.LAST_EVENT_ID),
         answer=KolEvent,
-        media_type="text/event-stream",
+        media_type=EVENT_STREAM,
+        errors=(503,),
     ),
     Route(
         path="/api/v1/openapi.json",

@@ -6,19 +6,13 @@ from aiohttp.typedefs import Middleware
 
 from stream_app.web import openapi
 from stream_app.web.auth import token_middleware
+from stream_app.web.broken_requests import answer_broken_requests
 from stream_app.web.context import CONTEXT, Context
 from stream_app.web.dashboard import DOCUMENTS, Documents, content_policy, read_page
 from stream_app.web.peers import open_peers
-from stream_app.web.problems import problem_middleware
+from stream_app.web.problems import HEADERS, problem_middleware
 from stream_app.web.queries import Queries
 from stream_app.web.routes import ROUTES, add_routes
-
-_HEADERS = {
-    "Cache-Control": "no-store",  # figures are of the moment, and may need a token
-    "Referrer-Policy": "no-referrer",
-    "Server": "kol-stream",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def create_web_app(queries: Queries, *, token: str | None, base_url: str) -> web.Application:
@@ -47,6 +41,7 @@ def create_web_app(queries: Queries, *, token: str | None, base_url: str) -> web
     app.cleanup_ctx.append(open_peers(token))
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(_add_headers)
+    answer_broken_requests(app)
     return app
 
 
@@ -61,5 +56,4 @@ async def _end_streams(app: web.Application) -> None:
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
+    response.headers.update(HEADERS)

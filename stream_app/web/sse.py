@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 from aiohttp import web
 
 from stream_app.web.context import CONTEXT
 from stream_app.web.parameters import LAST_EVENT_ID
+from stream_app.web.problems import unavailable
+from stream_app.web.queries import EventStream, Queries
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +26,6 @@ _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "X-Accel-Buffering": "no",  # nginx would hold events back
 }
-
-
-EventStream = AsyncIterator[tuple[str, bytes]]
 
 
 class _Kind(msgspec.Struct):
@@ -48,20 +46,32 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     """Send events until the reader, or the worker, goes away."""
     header = request.headers.get("Last-Event-ID")
     last = LAST_EVENT_ID.read(request) if header is None else header
-    response = web.StreamResponse(headers=_HEADERS)
-    await response.prepare(request)
-    if request.method == "HEAD":
-        return response
     context = request.app[CONTEXT]
+    response = web.StreamResponse(headers=_HEADERS)
+    # Before the answer begins: nothing is missed that happens once the reader has its head.
+    events = _subscribe(context.queries, last)
     try:
-        await _write(response, f"retry: {RETRY_MS}\n\n".encode())
-        await _send(response, context.queries.events(last), context.closing)
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await _write(response, f"retry: {RETRY_MS}\n\n".encode())
+            await _send(response, events, context.closing)
     except (ConnectionError, TimeoutError):
         logger.debug("a reader of events has gone; it comes back with the last id it saw")
+        if request.transport is not None:
+            request.transport.abort()  # an orderly end would wait for the reader once more
     except Exception:
         # The answer has begun, so it can only end; the reader connects again.
         logger.exception("the stream of events failed")
+    finally:
+        await events.aclose()
     return response
+
+
+def _subscribe(queries: Queries, last_event_id: str | None) -> EventStream:
+    try:
+        return queries.events(last_event_id)
+    except LookupError as error:
+        raise unavailable(f"the worker is not ready: {error}") from error
 
 
 async def _send(response: web.StreamResponse, events: EventStream, closing: asyncio.Event) -> None:
@@ -84,8 +94,6 @@ async def _send(response: web.StreamResponse, events: EventStream, closing: asyn
         for task in (closed, upcoming):
             task.cancel()
         await asyncio.gather(closed, upcoming, return_exceptions=True)
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
 
 
 async def _next(events: EventStream) -> tuple[str, bytes] | None:

@@ -17,6 +17,7 @@ async def get_user(request: web.Request) -> web.Response:
     key = request.match_info["key"]
     for _ in range(ATTEMPTS):
         owner = _owner_url(context.queries, key)
+        # Asked by its own address it would only ask itself again.
         if owner is None or owner.rstrip("/") == context.base_url:
             return _own_user(context.queries, key)
         try:
@@ -44,7 +45,14 @@ def _owner_url(queries: Queries, key: str) -> str | None:
 
 def _own_user(queries: Queries, key: str) -> web.Response:
     require_ready(queries)
-    found = queries.user_row(key)
+    try:
+        found = queries.user_row(key)
+    except LookupError as error:
+        # Not a 404: she may well exist, elsewhere or here in a moment.
+        raise unavailable(
+            "this user's partition is at no worker that can be told; if it stays so, workers share "
+            "an address: give each its own KOL_WEB_ADVERTISE"
+        ) from error
     if found is None:
         raise ProblemError(404, "no such user is known")
     row, counted = found

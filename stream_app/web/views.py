@@ -31,6 +31,8 @@ def ranked_tiers(board: Board | None, scheme: Scheme) -> list[answers.RankedTier
             )
             for tier in scheme.tiers
         ]
+    # While the configured tiers change, a line may have a tier in which nobody was counted yet.
+    counts = board.members + (0,) * len(board.line.tiers)
     return [
         answers.RankedTier(
             name=line.name,
@@ -39,7 +41,7 @@ def ranked_tiers(board: Board | None, scheme: Scheme) -> list[answers.RankedTier
             leave=_line_score(line.leave_z, board, scheme),
             members=members,
         )
-        for line, members in zip(board.line.tiers, board.members, strict=True)
+        for line, members in zip(board.line.tiers, counts, strict=False)
     ]
 
 
@@ -50,16 +52,25 @@ def _line_score(z: float | None, board: Board, scheme: Scheme) -> float | None:
 
 
 def member(standing: Standing, as_of: int, board: Board | None, scheme: Scheme) -> answers.Member:
-    """A user of the population as of a time."""
+    """A user with posts as of a time."""
+    counted = board is not None and _is_counted(standing, board, scheme)
     return answers.Member(
         user=standing.user(),
         score=scheme.score_at(standing.z, as_of),
-        percentile=None if board is None else board.percentile(standing.z),
+        percentile=board.percentile(standing.z) if board is not None and counted else None,
         tier=standing.tier,
         factors=explain(standing, as_of, scheme),
         posts=standing.posts,
         last_post_at=rfc3339(standing.newest_post_at),
     )
+
+
+def _is_counted(standing: Standing, board: Board, scheme: Scheme) -> bool:
+    """Whether she is in the population that the board's line was drawn from."""
+    if standing.posts < scheme.min_posts:
+        return False
+    mark, window = board.line.expiry_mark, scheme.active_window_ms
+    return mark is None or window is None or standing.newest_post_at >= mark - window
 
 
 def ranked_user(board: Board, index: int, as_of: int, scheme: Scheme) -> answers.RankedUser:

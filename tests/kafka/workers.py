@@ -127,6 +127,11 @@ class Worker:
 
     # -- questions
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of a request that this worker lets in."""
+        return {} if self._token is None else bearer(self._token)
+
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body; fails with the log when the process has ended."""
         return self.get_with(path, self._token)
@@ -208,7 +213,7 @@ class Workers:
         given = self._given | {
             "broker": self.broker,
             "prefix": self._prefix,
-            "app_id": "app",
+            "app_id": self.settings.app_id,
             "web_port": free_port(),
             "data_dir": home / "data",
         }

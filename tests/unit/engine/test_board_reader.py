@@ -89,6 +89,19 @@ def test_an_older_line_does_not_come_back() -> None:
     assert names(found) == ["a"]
 
 
+def test_a_ranking_of_another_formula_is_not_shown() -> None:
+    found = reader()
+    formula = fixed_line(5, []).formula
+    found.show_only(formula + 1)
+    for one in pieces(5, "a"):
+        found.on_record(one)
+    assert found.board is None
+    found.show_only(formula)
+    for one in pieces(6, "b"):
+        found.on_record(one)
+    assert names(found) == ["b"]
+
+
 def test_records_of_other_apps_and_empty_ones_are_passed_over() -> None:
     found = reader()
     chunk = RankingChunk(1, 0, 1, [], fixed_line(1, []), [], SKETCH)

@@ -1,10 +1,10 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestServer
 
 from stream_app.messages import Cause, KolEvent, decode_event
@@ -136,7 +136,9 @@ def test_a_source_that_ends_or_fails_ends_the_stream_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Failing(FakeQueries):
-        async def events(self, last_event_id: str | None) -> AsyncIterator[tuple[str, bytes]]:
+        async def events(
+            self, last_event_id: str | None
+        ) -> AsyncGenerator[tuple[str, bytes], None]:
             yield self.log[0]
             if last_event_id == "fail":
                 raise RuntimeError("no more")
@@ -165,6 +167,47 @@ def test_a_head_request_does_not_wait_for_events() -> None:
         assert not queries.came.is_set()
 
     run_web(queries, check)
+
+
+def test_a_worker_that_does_not_know_the_events_of_before_says_so() -> None:
+    class Starting(FakeQueries):
+        def events(self, last_event_id: str | None) -> AsyncGenerator[tuple[str, bytes], None]:
+            raise LookupError("the events of before are still being read")
+
+    async def check(client: Client) -> None:
+        response = await client.get(PATH)
+        assert response.status == 503
+        assert response.content_type == "application/problem+json"
+        assert response.headers["Retry-After"] == "1"
+        assert "still being read" in (await response.json())["detail"]
+
+    run_web(Starting(), check)
+
+
+def test_a_reader_that_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "SEND_TIMEOUT_S", 0.05)
+    queries = FakeQueries()
+    large = event_at(1, factors=make_event().factors * 20_000)
+
+    async def run() -> None:
+        app = create_web_app(queries, token=None, base_url="http://127.0.0.1:1")
+        async with TestServer(app) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+            writer.write(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await asyncio.wait_for(queries.came.wait(), 10)
+            for _ in range(10):
+                queries.publish(large)
+            await asyncio.wait_for(queries.left.wait(), 10)
+            assert server.runner is not None
+            connections = server.runner.server
+            assert isinstance(connections, web.Server)
+            async with asyncio.timeout(10):
+                # Gone before the reader takes anything.
+                while connections.connections:  # noqa: ASYNC110 - aiohttp tells nobody
+                    await asyncio.sleep(0.01)
+            writer.close()
+
+    asyncio.run(run())
 
 
 def test_unknown_parameters_and_repeats_are_refused() -> None:

@@ -1,7 +1,9 @@
 import asyncio
 import math
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
@@ -12,6 +14,7 @@ from stream_app.core.ranking import Board
 from stream_app.core.row import UserRow
 from stream_app.web.cursor import decode_cursor, encode_cursor
 from stream_app.web.server import create_web_app
+from tests.builders import NOON
 from tests.fakes_web import (
     SESAME,
     Client,
@@ -125,8 +128,9 @@ def split(rows: list[UserRow], workers: int) -> tuple[list[FakeQueries], Board]:
     scheme = make_scheme()
     board = make_board(rows, scheme)
     parts = [FakeQueries(rows[index::workers], scheme) for index in range(workers)]
-    for part in parts:
+    for number, part in enumerate(parts):
         part.shown = board
+        part.partition_count, part.numbers = workers, [number]
     return parts, board
 
 
@@ -168,6 +172,50 @@ def test_a_list_from_some_workers_only_is_refused() -> None:
         assert (await client.get("/api/v1/kols")).status == 200
         queries.reason = "rebalancing"
         assert (await client.get("/api/v1/kols")).status == 503
+
+    run_web(queries, check)
+
+
+def test_a_list_without_some_partition_is_refused_whoever_answered() -> None:
+    parts, _ = split(make_crowd(100, make_scheme()), 2)
+    # A third partition, whose worker shares an address with one of these, or has just gone.
+    parts[0].partition_count = 3
+
+    async def run() -> None:
+        other = create_web_app(parts[1], token=None, base_url="http://127.0.0.1:2")
+        async with TestServer(other) as server:
+            parts[0].peer_urls = [str(server.make_url("/"))]
+            app = create_web_app(parts[0], token=None, base_url="http://127.0.0.1:1")
+            async with Client(TestServer(app)) as client:
+                response = await client.get("/api/v1/kols")
+                assert response.status == 503
+                detail = (await response.json())["detail"]
+                assert "1 of 3 partitions" in detail
+                assert "KOL_WEB_ADVERTISE" in detail
+                parts[1].numbers = [1, 2]
+                assert (await client.get("/api/v1/kols")).status == 200
+
+    asyncio.run(run())
+
+
+def test_percentiles_are_of_the_population_alone() -> None:
+    scheme = make_scheme()
+    rows = make_crowd(40, scheme)
+    queries = FakeQueries(rows, scheme)
+    board = queries.draw_board()
+    line = board.line
+    members = {row.key for row in rows if row.tier}
+    # The line moved on in time, past the window of one of the members.
+    late = next(row for row in rows if row.tier)
+    late.newest_post_at -= 1
+    edge = msgspec.structs.replace(line, expiry_mark=NOON + scheme.active_window_ms)  # type: ignore[operator]
+    queries.shown = replace(board, line=edge)
+
+    async def check(client: Client) -> None:
+        items = (await (await client.get("/api/v1/kols")).json())["items"]
+        assert {item["user"]["key"] for item in items} == members
+        outside = {item["user"]["key"] for item in items if item["percentile"] is None}
+        assert outside == {late.key}
 
     run_web(queries, check)
 

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,6 +161,35 @@ def test_before_there_is_a_board_answers_are_empty_not_errors() -> None:
         }
 
     run_web(FakeQueries(), check)
+
+
+def test_a_worker_that_cannot_know_yet_does_not_say_that_nothing_was_scored() -> None:
+    queries = FakeQueries()
+    queries.reason = "reading the ranking"
+
+    async def check(client: Client) -> None:
+        for path in ("/api/v1/rankings", "/api/v1/threshold"):
+            response = await client.get(path)
+            assert response.status == 503
+            assert response.headers["Retry-After"] == "1"
+            assert "reading the ranking" in (await response.json())["detail"]
+        queries.draw_board()  # what every worker knows is told while partitions move
+        assert (await client.get("/api/v1/rankings")).status == 200
+
+    run_web(queries, check)
+
+
+@pytest.mark.parametrize(("counted", "shown"), [((7,), [7, 0]), ((7, 3, 1), [7, 3]), ((), [0, 0])])
+def test_tiers_that_just_changed_show_what_was_counted_of_them(
+    crowd: FakeQueries, counted: tuple[int, ...], shown: list[int]
+) -> None:
+    crowd.shown = replace(crowd.draw_board(), members=counted)
+
+    async def check(client: Client) -> None:
+        tiers = (await get_json(client, "/api/v1/rankings"))["tiers"]
+        assert [tier["members"] for tier in tiers] == shown
+
+    run_web(crowd, check)
 
 
 def test_too_few_users_for_a_line_give_nulls_and_a_ranking_all_the_same() -> None:

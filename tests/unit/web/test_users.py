@@ -266,6 +266,23 @@ def test_a_worker_that_is_not_ready_says_so_instead_of_404() -> None:
     run_web(queries, check)
 
 
+def test_a_user_of_a_partition_that_is_nowhere_is_no_404() -> None:
+    class Moving(FakeQueries):
+        def user_row(self, key: str) -> Any:
+            raise LookupError(key)
+
+    queries = Moving()
+    queries.owners["twitter:u2"] = "http://127.0.0.1:1"  # another worker with our address
+
+    async def check(client: Client) -> None:
+        for user_id in ("u1", "u2"):
+            response = await client.get(user_url(user_id))
+            assert response.status == 503
+            assert "KOL_WEB_ADVERTISE" in (await response.json())["detail"]
+
+    run_web(queries, check)
+
+
 # -- more than one worker -------------------------------------------------------------------------
 
 
