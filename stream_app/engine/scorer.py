@@ -39,7 +39,7 @@ from stream_app.engine.row_cache import RowCache
 from stream_app.engine.unsent import read_unsent, unsent_writes
 from stream_app.engine.user_table import UserTable, Write, meta_key
 from stream_app.errors import OrderError
-from stream_app.messages import Cause, TextFeatures, decode_event
+from stream_app.messages import Cause, TextFeatures, decode_kept_event
 
 Verdict = Accepted | Rejected | Misplaced
 
@@ -160,7 +160,7 @@ class Scorer:
         self._metrics.duplicates.inc()
         last = row.transition
         if last is not None and (last.topic, last.position) == (message.topic, message.offset):
-            batch.events.append((partition.number, decode_event(last.event)))
+            batch.events.append((partition.number, decode_kept_event(last.event)))
 
     def _is_forwarded_again(self, partition: Partition, verdict: Accepted) -> bool:
         """Whether this record was forwarded before; forwarding repeats a prefix after a crash."""
@@ -217,7 +217,7 @@ class Scorer:
             row = self._rows.get(number, columns.keys[index])
             last = row.transition if row is not None else None
             if last is not None and not last.topic and last.position == version:
-                await self._outbox.event(decode_event(last.event), number)
+                await self._outbox.event(decode_kept_event(last.event), number)
         await self._outbox.settle()
 
     async def own(self, number: int) -> Partition:
@@ -237,7 +237,7 @@ class Scorer:
             for key in read_unsent(self._table, partition):
                 row = self._rows.get(number, key)
                 if row is not None and row.transition is not None:
-                    await self._outbox.event(decode_event(row.transition.event), number)
+                    await self._outbox.event(decode_kept_event(row.transition.event), number)
             await self._outbox.settle()
             await self._commit(Batch(partitions={number: partition}))
         return partition

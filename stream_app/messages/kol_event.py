@@ -120,6 +120,11 @@ def decode_event(value: bytes | None) -> KolEvent:
     return event
 
 
+def decode_kept_event(value: bytes) -> KolEvent:
+    """The event as a row keeps it to be sent again: `emitted_at` is empty until it is sent."""
+    return _decode(value)
+
+
 def encode_event(event: KolEvent) -> bytes:
     """The value of the record; nulls are written out."""
     return _encode(event)
