@@ -127,7 +127,7 @@ def create_app(settings: Settings) -> Worker:
     )
     table.on_recover(ownership.recover)
     boards = BoardReader(settings.broker, names.rankings, settings.app_id)
-    feed = EventFeed(settings.broker, names.events, settings.partitions)
+    feed = EventFeed(settings.broker, names.events, settings.partitions, app_id=settings.app_id)
     pipeline_ref: list[Pipeline] = []
 
     async def encode_text(text: str) -> TextFeatures:

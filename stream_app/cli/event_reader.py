@@ -38,7 +38,7 @@ class EventReader:
         self._broker = settings.broker
         self._patience_s = settings.broker_timeout
         self._topic = settings.topic("kol-events")
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str | bytes | None, str], None] = OrderedDict()
         self._down_since: float | None = None
         self._consumer = Consumer(
             {
@@ -109,12 +109,16 @@ class EventReader:
             event = decode_event(value)
         except BadInput:
             return None
-        return None if value is None or self._is_repeated(event.event_id) else (event, value)
+        # Two apps on the same topics may give the same id to events of their own.
+        source = dict(message.headers() or ()).get("ce_source")
+        if value is None or self._is_repeated((source, event.event_id)):
+            return None
+        return event, value
 
-    def _is_repeated(self, event_id: str) -> bool:
-        if event_id in self._seen:
+    def _is_repeated(self, event: tuple[str | bytes | None, str]) -> bool:
+        if event in self._seen:
             return True
-        self._seen[event_id] = None
+        self._seen[event] = None
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         return False

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from stream_app.engine.tail import Tail
-from stream_app.messages import BadInput, decode_event
+from stream_app.messages import BadInput, decode_event, event_source
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,19 @@ class _Kept:
 
 
 class EventFeed:
-    """Follows `kol-events` without a group."""
+    """Follows `kol-events` without a group; other apps' events on it are passed over."""
 
     def __init__(
-        self, broker: str, topic: str, partitions: int, *, clock: Callable[[], float] = monotonic
+        self,
+        broker: str,
+        topic: str,
+        partitions: int,
+        *,
+        app_id: str,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._tail = Tail(broker, topic, partitions, last=KEPT)
+        self._source = ("ce_source", event_source(app_id).encode())
         self._clock = clock
         #: what is found at the start, (time, partition, offset, event): a heap of the newest
         self._found: list[tuple[int, int, int, _Kept]] = []
@@ -60,7 +67,9 @@ class EventFeed:
         return self._tail.caught_up.is_set()
 
     def on_record(self, record: Any) -> None:
-        """Take one record of the topic; one that is no KOL event is passed over."""
+        """Take one record of the topic; one that is no KOL event of the app is passed over."""
+        if self._source not in record.headers:
+            return
         try:
             event = decode_event(record.value)
         except BadInput as error:

@@ -22,6 +22,7 @@ from stream_app.messages.kol_event import (
     encode_event,
     event_headers,
     event_id,
+    event_source,
 )
 from stream_app.messages.post import Post, decode_post, encode_post
 from stream_app.messages.times import MAX_TIME_MS, MIN_TIME_MS, parse_time, rfc3339
@@ -55,6 +56,7 @@ __all__ = [
     "encode_post",
     "event_headers",
     "event_id",
+    "event_source",
     "murmur2",
     "parse_time",
     "partition_of",

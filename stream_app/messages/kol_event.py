@@ -144,12 +144,17 @@ def event_id(key: str, cause: Cause, tier: str | None, from_tier: str | None) ->
     return hashlib.sha256(name).hexdigest()[:32]
 
 
+def event_source(app_id: str) -> str:
+    """CloudEvents `source` of an app's events; ids are unique within it."""
+    return f"/kol-stream/{app_id}"
+
+
 def event_headers(event: KolEvent, app_id: str) -> list[tuple[str, bytes]]:
     """CloudEvents attributes in Kafka's binary mode, in this order."""
     headers = (
         ("ce_specversion", "1.0"),
         ("ce_id", event.event_id),
-        ("ce_source", f"/kol-stream/{app_id}"),
+        ("ce_source", event_source(app_id)),
         ("ce_type", f"kol.{event.kind}.v1"),
         ("ce_time", event.occurred_at),
         ("ce_subject", event.user.key),

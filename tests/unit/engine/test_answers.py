@@ -29,7 +29,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.boards = BoardReader("127.0.0.1:1", "kol-rankings", "kol")
-        self.feed = EventFeed("127.0.0.1:1", "kol-events", PARTITIONS)
+        self.feed = EventFeed("127.0.0.1:1", "kol-events", PARTITIONS, app_id="kol")
         self.assignor = SimpleNamespace(
             _tps_url={TP(CHANGELOG, n): f"http://w{n % 2}:1" for n in range(PARTITIONS)},
             changelog_distribution={"http://w0:1": {}, "http://w1:1": {}},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream_app.engine import event_feed
 from stream_app.engine.event_feed import OVERLAP_S, EventFeed
-from stream_app.messages import encode_event
+from stream_app.messages import encode_event, event_headers
 from tests.builders import make_event
 
 
@@ -23,14 +23,16 @@ class Topic:
         self.ends = [0, 0, 0, 0]
         self.records: dict[str, Any] = {}
 
-    def write(self, name: str, partition: int = 0, at: int = 0) -> Any:
+    def write(self, name: str, partition: int = 0, at: int = 0, app_id: str = "kol") -> Any:
         """A record with an event of that id."""
+        event = make_event(event_id=name)
         record = SimpleNamespace(
             topic="kol-events",
             partition=partition,
             offset=self.ends[partition],
             timestamp=at,
-            value=encode_event(make_event(event_id=name)),
+            value=encode_event(event),
+            headers=tuple(event_headers(event, app_id)),
         )
         self.ends[partition] += 1
         self.records[name] = record
@@ -38,7 +40,7 @@ class Topic:
 
     def feed(self, *found: str, is_read: bool = True) -> EventFeed:
         """A feed that found these events at its start."""
-        feed = EventFeed("127.0.0.1:1", "kol-events", 4, clock=lambda: self.now)
+        feed = EventFeed("127.0.0.1:1", "kol-events", 4, app_id="kol", clock=lambda: self.now)
         for name in found:
             feed.on_record(self.records[name])
         if is_read:
@@ -72,6 +74,18 @@ def test_a_reader_gets_events_from_now_on() -> None:
         feed.on_record(topic.write("b"))
         assert await anext(reader) == ("a", topic.records["a"].value)
         assert await ids(reader, 1) == ["b"]
+
+    run(test)
+
+
+def test_events_of_another_app_on_the_same_topic_are_not_given() -> None:
+    async def test(topic: Topic) -> None:
+        feed = topic.feed()
+        reader = feed.subscribe(None)
+        feed.on_record(topic.write("same id", app_id="kol-2"))
+        feed.on_record(topic.write("same id"))
+        assert await anext(reader) == ("same id", topic.records["same id"].value)
+        assert await all_ids(feed, "unknown") == ["same id"]
 
     run(test)
 
