@@ -18,8 +18,6 @@ Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 _FIRST_ROWS = 1024
-# Rows scanned at a time: their z (256 KiB) stays in the cache between the comparisons of one scan.
-_SCAN_ROWS = 1 << 15
 
 
 class Columns:
@@ -158,13 +156,17 @@ class Columns:
             raise ValueError(f"{len(enter)} entering values, but {len(leave)} leaving values")
         # The lowest line above, and the highest up to, each level decide for all of them.
         levels = range(len(enter) + 1)
-        rise = [min(_lines(enter[level:]), default=math.inf) for level in levels]
-        fall = [max(_lines(leave[:level]), default=-math.inf) for level in levels]
-        found = [
-            start + np.flatnonzero(self._crossing(slice(start, start + _SCAN_ROWS), rise, fall))
-            for start in range(0, len(self.keys), _SCAN_ROWS)
-        ]
-        return np.concatenate(found) if found else np.empty(0, np.intp)
+        rise = np.array([min(_lines(enter[level:]), default=math.inf) for level in levels])
+        fall = np.array([max(_lines(leave[:level]), default=-math.inf) for level in levels])
+        # Most users are in no tier, and there is one line for all of these: one comparison each.
+        found = self.counted & (self.tier == 0)
+        found &= self.z >= rise[0]
+        rising = np.flatnonzero(found)
+        members = np.flatnonzero(self.counted & (self.tier != 0))
+        z, tier = self._z[members], self._tier[members]
+        level = np.clip(tier, 0, levels[-1])
+        moved = members[(tier < 0) | (z >= rise[level]) | (z < fall[level])]
+        return np.sort(np.concatenate((rising, moved)))
 
     def top(self, k: int, floor_z: float | None = None) -> Indices:
         """The first k of the population by z descending, then key ascending.
@@ -205,19 +207,6 @@ class Columns:
         return np.flatnonzero(self.transition_version == version)
 
     # -- inside --------------------------------------------------------------------------------
-
-    def _crossing(self, rows: slice, rise: list[float], fall: list[float]) -> Mask:
-        z, tier = self.z[rows], self.tier[rows]
-        top = len(rise) - 1
-        result: Mask = tier < 0
-        for level in range(top + 1):
-            at = tier >= level if level == top else tier == level
-            if rise[level] != math.inf:
-                result |= at & (z >= rise[level])
-            if fall[level] != -math.inf:
-                result |= at & (z < fall[level])
-        result &= self.counted[rows]
-        return result
 
     def _append(self, key: bytes) -> int:
         index = len(self.keys)
