@@ -117,6 +117,7 @@ class FakeQueries:
         self.partition_count = 1
         self.numbers = [0]
         self.owners: dict[str, str] = {}
+        self.board_due = False
         self.unowned: set[str] = set()
         self.peer_urls: list[str] = []
         self.log: list[tuple[str, bytes]] = []
@@ -134,6 +135,9 @@ class FakeQueries:
         """Let an event happen."""
         self.log.append((event.event_id, msgspec.json.encode(event)))
         self.grown.set()
+
+    def is_board_due(self) -> bool:
+        return self.board_due
 
     def not_ready(self) -> str | None:
         return self.reason

@@ -73,6 +73,10 @@ class Answers:
         """The newest system-wide view."""
         return self._boards.board
 
+    def is_board_due(self) -> bool:
+        """Whether the only ranking so far is of another formula."""
+        return self._boards.board is None and self._boards.is_outdated
+
     def high_mark(self) -> int | None:
         """Greatest event time known here (ms)."""
         marks = [partition.high_mark() for partition in self._partitions.values()]

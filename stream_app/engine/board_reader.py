@@ -23,6 +23,8 @@ class BoardReader:
         self._pieces: dict[int, RankingChunk] = {}
         self._formula: int | None = None
         self.board: Board | None = None
+        #: the newest ranking is one of another formula
+        self.is_outdated = False
 
     def show_only(self, formula: int) -> None:
         """Pass over rankings of another formula: their z mean other scores than ours."""
@@ -51,7 +53,10 @@ class BoardReader:
     def _assemble(self) -> None:
         pieces = [self._pieces[index] for index in sorted(self._pieces)]
         first = pieces[0]
-        if first.line is None or self._formula not in (None, first.line.formula):
+        if first.line is None:
+            return
+        self.is_outdated = self._formula not in (None, first.line.formula)
+        if self.is_outdated:
             return
         if self.board is not None and first.line.version < self.board.line.version:
             return

@@ -35,6 +35,9 @@ class Queries(Protocol):
     def board(self) -> Board | None:
         """The newest system-wide view; None before there is any."""
 
+    def is_board_due(self) -> bool:
+        """Whether there is no board though there were scores: the formula has changed."""
+
     def high_mark(self) -> int | None:
         """Greatest event time known to this worker (ms)."""
 

@@ -7,6 +7,7 @@ from stream_app.web import views
 from stream_app.web.answers import Rankings
 from stream_app.web.context import CONTEXT, json_response, queries_of, require_ready
 from stream_app.web.parameters import LIMIT, OFFSET
+from stream_app.web.problems import unavailable
 from stream_app.web.queries import Queries
 
 
@@ -43,4 +44,6 @@ def _board(queries: Queries) -> Board | None:
     board = queries.board()
     if board is None:
         require_ready(queries)
+        if queries.is_board_due():
+            raise unavailable("the formula has changed; the new ranking is being drawn")
     return board

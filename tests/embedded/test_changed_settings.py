@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -99,6 +100,11 @@ def smaller_ranking(worker: Worker) -> bool:
     return len(worker.json("/api/v1/rankings?limit=500")["items"]) == 5
 
 
+def has_ranking(worker: Worker) -> bool:
+    status, body = worker.get("/api/v1/rankings")
+    return status == 200 and bool(json.loads(body)["items"])
+
+
 EFFECTS: dict[str, tuple[str, Callable[[Worker], bool]]] = {
     "tiers": ("star=0.9", renamed),
     "tiers, two": ("kol=0.5,top=0.9", two_tiers),
@@ -119,6 +125,8 @@ def test_a_setting_that_may_change_takes_effect_on_restart(
     workers, worker = scene
     value, is_in_effect = EFFECTS[change]
     worker.start(**{change.partition(",")[0]: value})
+    # Other exponents make all scores anew: until then there is no ranking to show.
+    wait_for(lambda: has_ranking(worker), "a ranking")
     wait_for(lambda: is_in_effect(worker), f"{change}={value} to take effect")
     # Whoever was moved was moved by events: the last one of everybody names her tier.
     wait_for(lambda: events_tell_the_tiers(workers, worker), "events to tell the tiers")

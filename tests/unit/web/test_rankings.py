@@ -163,6 +163,19 @@ def test_before_there_is_a_board_answers_are_empty_not_errors() -> None:
     run_web(FakeQueries(), check)
 
 
+def test_a_ranking_that_is_drawn_anew_is_not_shown_as_empty() -> None:
+    queries = FakeQueries()
+    queries.board_due = True
+
+    async def check(client: Client) -> None:
+        for path in ("/api/v1/rankings", "/api/v1/threshold"):
+            response = await client.get(path)
+            assert response.status == 503
+            assert "formula" in (await response.json())["detail"]
+
+    run_web(queries, check)
+
+
 def test_a_worker_that_cannot_know_yet_does_not_say_that_nothing_was_scored() -> None:
     queries = FakeQueries()
     queries.reason = "reading the ranking"
