@@ -96,6 +96,7 @@ def test_a_ranking_of_another_formula_is_not_shown() -> None:
     for one in pieces(5, "a"):
         found.on_record(one)
     assert found.board is None
+    assert found.is_outdated
     found.show_only(formula)
     for one in pieces(6, "b"):
         found.on_record(one)
