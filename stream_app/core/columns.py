@@ -154,19 +154,17 @@ class Columns:
         """
         if len(enter) != len(leave):
             raise ValueError(f"{len(enter)} entering values, but {len(leave)} leaving values")
-        # The lowest line above, and the highest up to, each level decide for all of them.
-        levels = range(len(enter) + 1)
-        rise = np.array([min(_lines(enter[level:]), default=math.inf) for level in levels])
-        fall = np.array([max(_lines(leave[:level]), default=-math.inf) for level in levels])
-        # Most users are in no tier, and there is one line for all of these: one comparison each.
-        found = self.counted & (self.tier == 0)
-        found &= self.z >= rise[0]
-        rising = np.flatnonzero(found)
-        members = np.flatnonzero(self.counted & (self.tier != 0))
-        z, tier = self._z[members], self._tier[members]
-        level = np.clip(tier, 0, levels[-1])
-        moved = members[(tier < 0) | (z >= rise[level]) | (z < fall[level])]
-        return np.sort(np.concatenate((rising, moved)))
+        # First all who are not where their score belongs, in few passes; a member between leaving
+        # and entering value is one of them, too. Then who of these moves.
+        lines = zip(_all(enter, math.inf), _all(leave, -math.inf), strict=True)
+        found = self.tier < 0
+        for level, (rise, fall) in enumerate(lines):
+            found |= (self.z >= max(rise, fall)) ^ (self.tier > level)
+            if fall > rise:
+                found |= self.z >= rise
+        found &= self.counted
+        users = np.flatnonzero(found)
+        return users[self._moves(users, enter, leave)]
 
     def top(self, k: int, floor_z: float | None = None) -> Indices:
         """The first k of the population by z descending, then key ascending.
@@ -208,6 +206,18 @@ class Columns:
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _moves(
+        self, users: Indices, enter: Sequence[float | None], leave: Sequence[float | None]
+    ) -> Mask:
+        # The lowest line above, and the highest up to, each level decide for all of them.
+        levels = range(len(enter) + 1)
+        rise = np.array([min(_lines(enter[level:]), default=math.inf) for level in levels])
+        fall = np.array([max(_lines(leave[:level]), default=-math.inf) for level in levels])
+        z, tier = self._z[users], self._tier[users]
+        level = np.clip(tier, 0, levels[-1])
+        moves: Mask = (tier < 0) | (z >= rise[level]) | (z < fall[level])
+        return moves
+
     def _append(self, key: bytes) -> int:
         index = len(self.keys)
         if index == self._z.size:
@@ -230,3 +240,7 @@ def _differing(one: QuantileSketch, other: QuantileSketch) -> int:
 
 def _lines(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
+
+
+def _all(values: Sequence[float | None], missing: float) -> list[float]:
+    return [missing if value is None else value for value in values]

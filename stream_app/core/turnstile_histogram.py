@@ -27,6 +27,8 @@ from stream_app.core.log_buckets import LEVELS, accuracy_at, bucket_of, buckets_
 
 _NO_VALUES: npt.NDArray[np.float64] = np.empty(0)
 _MISSING = "the value to be taken out was never put in"
+#: Values of a rebuild counted at a time: what is computed of them (1 MiB) stays in the cache.
+_REBUILT_AT_ONCE = 1 << 17
 
 _Histogram = TypeVar("_Histogram", bound="TurnstileHistogram")
 
@@ -149,10 +151,13 @@ class TurnstileHistogram:
 
     def rebuild(self, z: npt.ArrayLike) -> None:
         """Forgets everything and counts these values; level and floor stay."""
-        buckets, zeros = self._buckets(z)
-        store = BucketCounts(self.floor)
-        store.add(tally(buckets))
-        self.store, self.n_zero, self.n = store, zeros, buckets.size + zeros
+        values = np.asarray(z, np.float64)
+        store, n_zero = BucketCounts(self.floor), 0
+        for start in range(0, max(values.size, 1), _REBUILT_AT_ONCE):
+            buckets, zeros = self._buckets(values[start : start + _REBUILT_AT_ONCE])
+            store.add(tally(buckets))
+            n_zero += zeros
+        self.store, self.n_zero, self.n = store, n_zero, values.size
 
     # -- whole sketches ------------------------------------------------------------------------
 
