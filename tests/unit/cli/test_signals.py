@@ -24,9 +24,10 @@ while True:
         break
     if not read:
         break
-    if b"up" in read and b"up" not in said:
+    was_up = b"up" in said
+    said += read  # a word may come in two parts
+    if b"up" in said and not was_up:
         os.write(terminal, b"\\x03")
-    said += read
 os.waitpid(child, 0)
 print(said.decode(errors="replace"))
 """
