@@ -7,9 +7,28 @@ from itertools import islice
 
 import click
 
-from stream_app.sources import BadLine, Event, format_named, in_event_time_order
+from stream_app.sources import FORMATS, BadLine, Event, format_named, in_event_time_order
 
 STANDARD_INPUT = "-"
+
+
+#: `FILE...`, `-` among them for standard input
+files_argument = click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+)
+
+format_option = click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(list(FORMATS)),
+    default="jsonl",
+    show_default=True,
+    help="what the files hold",
+)
 
 
 class PostFiles:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_app.cli import options
+from stream_app.cli.post_files import files_argument, format_option
 from stream_app.cli.wording import plural, printable, score_text
 from stream_app.messages import Post
-from stream_app.sources import FORMATS, BadLine, read_events
+from stream_app.sources import BadLine, read_events
 
 if TYPE_CHECKING:
     from stream_app.encoder import Encoder
@@ -21,21 +22,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument(
-    "files",
-    nargs=-1,
-    required=True,
-    metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-)
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(list(FORMATS)),
-    default="jsonl",
-    show_default=True,
-    help="what the files hold",
-)
+@files_argument
+@format_option
 @click.option(
     "--json", "as_json", is_flag=True, help="print threshold, population and KOLs as JSON"
 )

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_app.cli import options
+from stream_app.cli.post_files import format_option
 from stream_app.cli.speed import SPEED
 from stream_app.errors import UsageError
-from stream_app.sources import FORMATS
 
 if TYPE_CHECKING:
     from stream_app.cli.demo.worker_process import WorkerProcess
@@ -48,14 +48,7 @@ class _Plan:
     type=click.Path(exists=True, dir_okay=False),
     help="replay this file instead of the bundled sample",
 )
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(list(FORMATS)),
-    default="jsonl",
-    show_default=True,
-    help="what the file holds",
-)
+@format_option
 @click.option(
     "--speed",
     type=SPEED,

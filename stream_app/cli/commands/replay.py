@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_app.cli import options
-from stream_app.cli.post_files import PostFiles
+from stream_app.cli.post_files import PostFiles, files_argument, format_option
 from stream_app.cli.speed import SPEED
 from stream_app.cli.wording import plural, seconds_text
 from stream_app.errors import KolError
-from stream_app.sources import FORMATS
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -25,21 +24,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument(
-    "files",
-    nargs=-1,
-    required=True,
-    metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-)
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(list(FORMATS)),
-    default="jsonl",
-    show_default=True,
-    help="what the files hold",
-)
+@files_argument
+@format_option
 @click.option(
     "--speed",
     type=SPEED,
