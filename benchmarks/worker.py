@@ -100,7 +100,7 @@ def run_worker_once(environ: dict[str, str], events: int) -> dict[str, float]:
                         "events_per_s": (count - first[0]) / span,
                         "cpu_us_per_event": 1e6 * cpu / (count - first[0]),
                     }
-                time.sleep(0.1)
+                time.sleep(0.25)
         finally:
             process.terminate()
             process.wait(30)
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--batch-size", type=int, default=1_024)
+    parser.add_argument("--batch-size", type=int, default=4_096)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     workers: list[dict[str, float]] = []

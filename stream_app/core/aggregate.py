@@ -11,6 +11,7 @@ import math
 from bisect import bisect
 from collections.abc import Sequence
 from enum import Enum
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -21,6 +22,11 @@ from stream_app.core.row import HeardInteraction, RememberedPost, SettledPosts, 
 from stream_app.core.scheme import Scheme
 from stream_app.messages import COUNT_FIELDS, KINDS, Interaction, Post, TextFeatures
 from stream_app.messages.fields import MAX_COUNT
+
+#: Half precision, as rows and features carry embeddings.
+_HALF = np.dtype("<f2")
+
+_counts_of = attrgetter(*[name + "_count" for name in COUNT_FIELDS])
 
 KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
 
@@ -143,8 +149,7 @@ def _observe(row: UserRow, known: RememberedPost, post: Post, scheme: Scheme) ->
     if post.observed_at <= known.observed_at:
         return Outcome.STALE
     known.observed_at = post.observed_at
-    for index, name in enumerate(COUNT_FIELDS):
-        count = getattr(post, name + "_count")
+    for index, count in enumerate(_counts_of(post)):
         if count is not None:
             known.counts[index] = count
     weigh(known, scheme)
@@ -159,7 +164,7 @@ def _remember(row: UserRow, post: Post, features: TextFeatures, scheme: Scheme) 
         id=post.id,
         created_at=post.created_at,
         observed_at=post.observed_at,
-        counts=[getattr(post, name + "_count") for name in COUNT_FIELDS],
+        counts=list(_counts_of(post)),
         signature=features.signature,
         url=post.url,
     )
@@ -260,11 +265,12 @@ def _blend_embedding(row: UserRow, at: int, features: TextFeatures, scheme: Sche
         old *= decay_factor(row.embedding_at, newest, scheme.half_life_ms)
     weight = decay_factor(at, newest, scheme.half_life_ms)
     total = old + weight
-    fresh = np.frombuffer(features.embedding, dtype="<f2").astype(np.float32)
     if row.embedding and old:
-        mean = np.frombuffer(row.embedding, dtype="<f2").astype(np.float32)
-        fresh = mean * np.float32(old / total) + fresh * np.float32(weight / total)
-    row.embedding = fresh.astype("<f2").tobytes()
+        both = np.frombuffer(row.embedding + features.embedding, dtype=_HALF).astype(np.float32)
+        shares = np.array([old / total, weight / total], dtype=np.float32)
+        row.embedding = shares.dot(both.reshape(2, -1)).astype(_HALF).tobytes()
+    else:
+        row.embedding = features.embedding
     row.embedding_weight = total
     row.embedding_at = newest
 

@@ -68,6 +68,8 @@ class Scheme:
             raise ValueError(msg)
         object.__setattr__(self, "kappa", attention * LN2 / self.half_life_ms)
         text = repr((self.preset, sorted(self.exponents.items()), self.neutral_reach))
+        levels = {tier.name: level for level, tier in enumerate(self.tiers, start=1)}
+        object.__setattr__(self, "levels", levels)
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         object.__setattr__(self, "formula", int.from_bytes(digest, "little"))
 
@@ -76,6 +78,8 @@ class Scheme:
     kind_weights: tuple[float, ...] = field(init=False, repr=False, compare=False)
     #: scores fall by exp(-kappa) a millisecond while nothing happens
     kappa: float = field(init=False, repr=False, compare=False)
+    #: tier's name -> level, from 1
+    levels: dict[str, int] = field(init=False, repr=False, compare=False)
     #: names the formula by which a stored z was computed
     formula: int = field(init=False, repr=False, compare=False)
 
@@ -93,10 +97,7 @@ class Scheme:
         """1 for the lowest tier and up, 0 for none; -1 for a tier that is no longer configured."""
         if tier is None:
             return 0
-        try:
-            return self.names.index(tier) + 1
-        except ValueError:
-            return -1
+        return self.levels.get(tier, -1)
 
     def score_at(self, z: float, at_ms: int) -> float:
         """The score at a time, of which `z` is the logarithm moved to the Unix epoch."""

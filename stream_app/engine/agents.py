@@ -39,9 +39,10 @@ def add_agents(
 
     async def elect(stream: Any) -> None:
         consumer: Any = app.consumer
-        async for event in stream.noack().events():
-            consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
-            await stream.ack(event)
+        async for events in stream.noack().batches():
+            for event in events:
+                consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
+            stream.ack_all(events)
 
     app.agent(app.topic(*sources, **raw), name="score", concurrency=1)(score)
     app.agent(app.topic(thresholds, **raw), name="follow_line", concurrency=1)(follow_line)

@@ -3,23 +3,27 @@
 - every record passes the order guard (`order_guard`);
 - no fetch is under way while a position is changed: its records would be dropped, and with them
   the events of the streams or the rows of a recovery;
-- a record whose delivery needs no waiting costs no future: stock `_drain_messages` wraps each one
-in four futures and a task, which is most of the cost of an event; - when all partitions are
-paused by full buffers it waits for the first to resume, not for a whole second.
+- records are delivered and acknowledged in runs: stock `_drain_messages` wraps each one in four
+  futures and a task, which is most of the cost of an event;
+- when all partitions are paused by full buffers it waits for the first to resume, not for a whole
+  second.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator, Mapping
+from collections import defaultdict
+from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
 import aiokafka
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from faust.types.tuples import ConsumerMessage, Message
+from faust.types.tuples import ConsumerMessage, Message, ack_lock
+from mode.utils.futures import notify
 
+from stream_app.engine.conductor import QuickConductor
 from stream_app.engine.order_guard import OrderGuard
 from stream_app.engine.producer import SafeProducer
 
@@ -33,7 +37,7 @@ _FETCH_TIMEOUT_S = 0.2
 
 #: Records handed over before the event loop gets a turn; streams take all of them in it
 #: (`stream`).
-_YIELD_EVERY = 100
+_AT_ONCE = 250
 
 #: How often it is noted how far each partition was read.
 _NOTE_EVERY_S = 0.1
@@ -60,6 +64,9 @@ class SafeConsumer(driver.Consumer):
         self._read_to: dict[TP, int] = {}
         self._next_note = 0.0
         super().__init__(*args, **kwargs)
+        # Faust keeps weak references, ten times as dear: it forgives a message that is never
+        # acknowledged. Here each one is, or the process ends.
+        self._unacked_messages = set()
 
     def _new_consumer_thread(self) -> SafeConsumerThread:
         return SafeConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -98,7 +105,8 @@ class SafeConsumer(driver.Consumer):
             wanted = set(active_partitions) if active_partitions else active_partitions
             records = await super()._getmany(wanted, timeout)
         kept = {}
-        for tp, batch in (records or {}).items():
+        for fetched, batch in (records or {}).items():
+            tp = TP(fetched.topic, fetched.partition)  # Faust's own, not aiokafka's
             if tp in self._get_active_partitions() or tp in self._buffered_partitions:
                 kept[tp] = batch
                 if not self._is_changelog_tp(tp):
@@ -109,11 +117,14 @@ class SafeConsumer(driver.Consumer):
         self._note_positions()
         return kept
 
-    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        message = super()._to_message(tp, record)
+    def _to_messages(self, tp: TP, records: Sequence[Any]) -> list[ConsumerMessage]:
+        """Messages of these records; those of streams carry their place in the chain."""
+        messages = [self._to_message(tp, record) for record in records]
         if not self._is_changelog_tp(tp):
-            message.link = self.guard.delivered(tp, record.offset)  # type: ignore[attr-defined]
-        return message
+            for message in messages:
+                link = self.guard.delivered(tp, message.offset)
+                message.link = link  # type: ignore[attr-defined]
+        return messages
 
     def known_end(self, tp: TP) -> int | None:
         """The offset behind the partition's last record; None before a fetch, or not assigned.
@@ -168,6 +179,25 @@ class SafeConsumer(driver.Consumer):
         super().on_buffer_drop(tp)
         self._resumed.set()
 
+    def ack_all(self, messages: Iterable[Message]) -> None:
+        """Acknowledge messages that one stream has taken, as `Message.ack` does one by one."""
+        offsets: defaultdict[TP, list[int]] = defaultdict(list)
+        with ack_lock:
+            for message in messages:
+                if not message.acked:
+                    message.acked, message.refcount = True, 0
+                    offsets[message.tp].append(message.offset)
+                    self._unacked_messages.discard(message)
+            for tp, acked in offsets.items():
+                if not self.app.topics.acks_enabled_for(tp.topic):
+                    continue
+                known, committed = self._acked_index[tp], self._committed_offset[tp]
+                fresh = sorted({o for o in acked if committed is None or o >= committed} - known)
+                known.update(fresh)
+                self._acked[tp].extend(fresh)
+                self._n_acked += len(fresh)
+        notify(self._waiting_for_ack)
+
     async def _wait_next_records(
         self,
         timeout: float,  # noqa: ASYNC109  - Faust's signature
@@ -200,28 +230,57 @@ class SafeConsumer(driver.Consumer):
             raise
 
     async def _deliver_next(self) -> None:
-        read_offset = self._read_offset
-        since_yield = 0
-        async for tp, message in self.getmany(timeout=_FETCH_TIMEOUT_S):
-            since_yield += 1
-            if since_yield > _YIELD_EVERY:
-                since_yield = 0
+        """Fetch once and hand over what came, partition by partition.
+
+        Faust takes turns between partitions, for a delivery that waits would hold up the others;
+        here a delivery waits only where its channel is full, which pauses its partition first.
+        """
+        records, _ = await self._wait_next_records(_FETCH_TIMEOUT_S)
+        generation = self.app.consumer_generation_id
+        for tp, batch in (records or {}).items():
+            for start in range(0, len(batch), _AT_ONCE):
+                if self.should_stop or not self._is_current(tp, generation):
+                    return
+                await self._hand_over(tp, batch[start : start + _AT_ONCE], generation)
                 await asyncio.sleep(0)
-            offset = message.offset
-            known = read_offset[tp]
-            if known is not None and offset < known:
-                continue
-            if known and offset - known > 1 and self.app.topics.acks_enabled_for(message.topic):
-                await self._add_gap(tp, known + 1, offset)
-            if self._commit_every is not None and self._n_acked >= self._commit_every:
-                self._n_acked = 0
-                await self.commit()
+
+    def _is_current(self, tp: TP, generation: int) -> bool:
+        """Whether records fetched in this generation may still be delivered."""
+        return (
+            self.flow_active
+            and self.app.consumer_generation_id == generation
+            and (tp in self._get_active_partitions() or tp in self._buffered_partitions)
+        )
+
+    async def _hand_over(self, tp: TP, records: Sequence[Any], generation: int) -> None:
+        """Deliver records of one partition, in order."""
+        if self._commit_every is not None and self._n_acked >= self._commit_every:
+            self._n_acked = 0
+            await self.commit()
+        if self.app.topics.acks_enabled_for(tp.topic):
+            await self._note_gaps(tp, records)
+        messages = self._to_messages(tp, records)
+        conductor: Any = self.app.topics
+        done = conductor.deliver(tp, messages)
+        if done:
+            self._read_offset[tp] = messages[done - 1].offset
+        for message in messages[done:]:
+            if not self._is_current(tp, generation):
+                return
             await self._deliver(message)
-            read_offset[tp] = offset
+            self._read_offset[tp] = message.offset
+
+    async def _note_gaps(self, tp: TP, records: Sequence[Any]) -> None:
+        """Tell Faust which offsets hold no record, so that commits may pass them."""
+        known = self._read_offset[tp]
+        for record in records:
+            if known and record.offset - known > 1:
+                await self._add_gap(tp, known + 1, record.offset)
+            known = record.offset
 
 
 class _Delivery:
-    """Runs the delivery of one record; only one that has to wait becomes a task."""
+    """Faust's delivery of one record; only one that has to wait becomes a task."""
 
     __slots__ = ("_callback", "_consumer")
 
@@ -274,7 +333,8 @@ async def _finish(rest: _Rest) -> None:
 
 
 class SafeTransport(driver.Transport):
-    """Faust's aiokafka transport with our consumer."""
+    """Faust's aiokafka transport with our parts."""
 
+    Conductor: ClassVar[Any] = QuickConductor
     Consumer: ClassVar[Any] = SafeConsumer
     Producer: ClassVar[Any] = SafeProducer

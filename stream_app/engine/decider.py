@@ -25,6 +25,8 @@ class Decider:
         self._partitions = partitions
         #: of the whole system; None before the first line
         self.sketch: QuantileSketch | None = None
+        #: the line looked at last, and what `_lines` makes of it
+        self._line: tuple[Line | None, list[TierLine]] = None, []
 
     def decide(self, touched: Touched) -> KolEvent | None:
         """Set standing, level and tier of a touched user; the event where the tier changes.
@@ -68,10 +70,15 @@ class Decider:
 
     def _lines(self, line: Line) -> list[TierLine]:
         """The record's lines in the order of the configured tiers."""
-        bounds = {bound.name: bound for bound in line.tiers}
-        return [
-            bounds.get(tier.name, TierLine(tier.name, tier.quantile)) for tier in self._scheme.tiers
-        ]
+        known, lines = self._line
+        if line is not known:
+            bounds = {bound.name: bound for bound in line.tiers}
+            lines = [
+                bounds.get(tier.name, TierLine(tier.name, tier.quantile))
+                for tier in self._scheme.tiers
+            ]
+            self._line = line, lines
+        return lines
 
     def _percentile(self, z: float) -> float | None:
         if self.sketch is not None:

@@ -97,10 +97,11 @@ class Pipeline:
         """Body of the scoring agent: take posts and interactions in order. Never returns."""
         self._stream = stream
         most = self._batch_size * _INBOX_BATCHES
-        async for event in stream.noack().events():
-            message = event.message
-            guard.taken(message.tp, message.offset, message.link)
-            self._inbox.append(event)
+        async for events in stream.noack().batches():
+            for event in events:
+                message = event.message
+                guard.taken(message.tp, message.offset, message.link)
+            self._inbox.extend(events)
             self._arrived.set()
             while len(self._inbox) >= most:
                 self._room.clear()
@@ -109,10 +110,11 @@ class Pipeline:
     async def take_lines(self, stream: Any, guard: OrderGuard) -> None:
         """Body of the lines' agent: they do not queue behind posts. Never returns."""
         self._line_stream = stream
-        async for event in stream.noack().events():
-            message = event.message
-            guard.taken(message.tp, message.offset, message.link)
-            self._lines.append(event)
+        async for events in stream.noack().batches():
+            for event in events:
+                message = event.message
+                guard.taken(message.tp, message.offset, message.link)
+            self._lines.extend(events)
             self._wake.set()
 
     @property
@@ -204,8 +206,7 @@ class Pipeline:
     async def _apply_batch(self, batch: Prepared) -> None:
         started = time.perf_counter()
         await self._scorer.apply(batch.items, batch.features.result())
-        for event in batch.events:
-            await self._stream.ack(event)
+        self._stream.ack_all(batch.events)
         self._metrics.applied(time.perf_counter() - started)
 
     async def _apply_lines(self) -> None:
@@ -217,10 +218,11 @@ class Pipeline:
             sketches: dict[int, QuantileSketch] = {}
             for event in events:
                 await self._sort_line(event, newest, sketches)
-            for number, (record, sketch) in newest.items():
-                await self._scorer.apply_line(number, record.line, sketch)
-            for event in events:
-                await self._line_stream.ack(event)
+            if newest:
+                await self._scorer.apply_lines(
+                    {number: (record.line, sketch) for number, (record, sketch) in newest.items()}
+                )
+            self._line_stream.ack_all(events)
 
     async def _sort_line(
         self,

@@ -24,6 +24,7 @@ from stream_app.core.aggregate import (
     needs_features,
     new_row,
 )
+from stream_app.core.columns import Columns
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.row import UserRow, encode_row
 from stream_app.core.scheme import Scheme
@@ -74,11 +75,13 @@ class Scorer:
     ) -> None:
         """Apply messages with their verdicts; when this returns, they may be acknowledged."""
         batch = Batch()
+        for number in {message.partition for message, _ in items}:
+            batch.partitions[number] = await self.own(number)
         for message, verdict in items:
-            partition = await self.own(message.partition)
-            batch.partitions[partition.number] = partition
+            partition = batch.partitions[message.partition]
             if isinstance(verdict, Accepted):
-                await self._fold(batch, partition, message, verdict, features)
+                known = await self._features(message.partition, verdict, features)
+                self._fold(batch, partition, message, verdict, known)
             elif isinstance(verdict, Rejected):
                 await self._outbox.dead_letter(message, verdict)
             else:
@@ -91,13 +94,27 @@ class Scorer:
             self._decide(batch, touched)
         await self._commit(batch)
 
-    async def _fold(
+    async def _features(
+        self, number: int, verdict: Accepted, features: Mapping[str, TextFeatures]
+    ) -> TextFeatures | None:
+        """Features of a post's text, where folding it takes them."""
+        post = verdict.post
+        if post is None:
+            return None
+        known = features.get(post.text)
+        if known is None and needs_features(
+            self._rows.get(number, verdict.key), post, self._scheme
+        ):
+            return await self._encode_text(post.text)
+        return known
+
+    def _fold(
         self,
         batch: Batch,
         partition: Partition,
         message: Any,
         verdict: Accepted,
-        features: Mapping[str, TextFeatures],
+        features: TextFeatures | None,
     ) -> None:
         is_forwarded_again = self._is_forwarded_again(partition, verdict)
         if not is_forwarded_again:
@@ -115,10 +132,7 @@ class Scorer:
             return
         row.offsets[message.topic] = message.offset
         if post is not None:
-            known = features.get(post.text)
-            if known is None and needs_features(row, post, self._scheme):
-                known = await self._encode_text(post.text)
-            outcome = fold_post(row, post, known, self._scheme)
+            outcome = fold_post(row, post, features, self._scheme)
             kind = "post" if outcome is Outcome.NEW else "observation"
             post_id: str | None = post.id
         else:
@@ -175,26 +189,31 @@ class Scorer:
 
     # -- lines
 
-    async def apply_line(self, number: int, line: Line, sketch: QuantileSketch) -> None:
-        """Take over a newer line for a partition: expire, promote and demote whom it moves."""
-        partition = await self.own(number)
-        # Rows that a crash left decided by this very line, their events perhaps unsent.
-        await self.repeat_line(number, line.version)
+    async def apply_lines(self, lines: Mapping[int, tuple[Line, QuantileSketch]]) -> None:
+        """Take over newer lines, each for a partition, and promote and demote whom they move.
+
+        All in one commit: a line comes every second, for each partition a record.
+        """
+        batch = Batch()
+        for number, (line, sketch) in lines.items():
+            partition = await self.own(number)
+            # Rows that a crash left decided by this very line, their events perhaps unsent.
+            await self.repeat_line(number, line.version)
+            self._decider.sketch = sketch
+            self._take_over(batch, partition, line)
+        await self._commit(batch)
+
+    def _take_over(self, batch: Batch, partition: Partition, line: Line) -> None:
+        """Put a line in force in one partition: expire and decide whom it moves."""
+        number = partition.number
         partition.meta.line = line
-        self._decider.sketch = sketch
-        columns, names = partition.columns, self._scheme.names
+        partition.changed = True
+        batch.partitions[number] = partition
         edge = partition.edge()
         if edge is not None:
-            columns.expire(edge)
-        bounds = {bound.name: bound for bound in line.tiers}
-        enter = [bounds[name].enter_z if name in bounds else None for name in names]
-        leave = [bounds[name].leave_z if name in bounds else None for name in names]
-        moved = set(columns.crossings(enter, leave).tolist())
-        # Members outside the population, and members of tiers that are no longer configured.
-        moved.update(((columns.tier != 0) & ~columns.counted).nonzero()[0].tolist())
-        moved.update((columns.tier < 0).nonzero()[0].tolist())
-        batch = Batch(partitions={number: partition})
-        for index in sorted(moved):
+            partition.columns.expire(edge)
+        columns = partition.columns
+        for index in self._moved_by(line, columns):
             key = columns.keys[index]
             row = self._rows.get(number, key)
             if row is None:
@@ -206,8 +225,18 @@ class Scorer:
             )
             batch.touched[(number, key)] = touched
             self._decide(batch, touched)
-        partition.changed = True
-        await self._commit(batch)
+
+    def _moved_by(self, line: Line, columns: Columns) -> list[int]:
+        """Indices of the users whose tier a line may change."""
+        names = self._scheme.names
+        bounds = {bound.name: bound for bound in line.tiers}
+        enter = [bounds[name].enter_z if name in bounds else None for name in names]
+        leave = [bounds[name].leave_z if name in bounds else None for name in names]
+        moved = set(columns.crossings(enter, leave).tolist())
+        # Members outside the population, and members of tiers that are no longer configured.
+        moved.update(((columns.tier != 0) & ~columns.counted).nonzero()[0].tolist())
+        moved.update((columns.tier < 0).nonzero()[0].tolist())
+        return sorted(moved)
 
     async def repeat_line(self, number: int, version: int) -> None:
         """Send again the events of a line that was applied before but perhaps not acknowledged."""

@@ -1,5 +1,6 @@
 """Who a record belongs to, and which partition that user lives in."""
 
+from functools import lru_cache
 from typing import Final
 
 _MASK: Final = 0xFFFFFFFF
@@ -12,6 +13,11 @@ def user_key(platform: str, user_id: str) -> str:
     return f"{platform}:{user_id}"
 
 
+#: Keys whose partition is remembered: few users write most posts.
+_KEYS: Final = 32_768
+
+
+@lru_cache(maxsize=_KEYS)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition the Java client, aiokafka and librdkafka's murmur2_random choose for `key`."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

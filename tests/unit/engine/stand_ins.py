@@ -272,6 +272,18 @@ class Worker:
     async def encode_text(self, text: str) -> TextFeatures:
         return self.encoder.encode([text])[0]
 
+    def count_writes(self) -> list[int]:
+        """From now on, the number of rows of each write."""
+        sizes: list[int] = []
+        write = self.table.write
+
+        async def counted(writes: Any) -> None:
+            sizes.append(len(writes))
+            await write(writes)
+
+        self.table.write = counted
+        return sizes
+
     async def start(self) -> Worker:
         """Take over the partitions as after a rebalance."""
         await self.ownership.recover()
@@ -289,7 +301,7 @@ class Worker:
         """A line over all eligible users, applied to every partition as the leader's would be."""
         line, sketch = self.line(version, expiry_mark)
         for number in sorted(self.ownership.partitions):
-            await self.scorer.apply_line(number, line, sketch)
+            await self.scorer.apply_lines({number: (line, sketch)})
         return line
 
     def line(self, version: int, expiry_mark: int | None = None) -> tuple[Line, QuantileSketch]:

@@ -88,7 +88,7 @@ class Source:
             if held is not None and step.version <= held.version:
                 await worker.scorer.repeat_line(number, step.version)
             else:
-                await worker.scorer.apply_line(number, step, QuantileSketch())
+                await worker.scorer.apply_lines({number: (step, QuantileSketch())})
 
 
 def chain_of(events: list[KolEvent], key: str) -> list[KolEvent]:

@@ -139,7 +139,7 @@ def test_other_exponents_make_the_stored_line_void_but_keep_its_marks() -> None:
         broker = Broker()
         worker = await Worker(broker, SCHEME).start()
         line = fixed_line(4, [("kol", 1.0, 0.5)], expiry_mark=NOON)
-        await worker.scorer.apply_line(HOME, line, worker.ownership.partitions[HOME].sketch)
+        await worker.scorer.apply_lines({HOME: (line, worker.ownership.partitions[HOME].sketch)})
         return broker
 
     other = make_scheme(preset="volume", exponents=PRESETS["volume"])
@@ -174,9 +174,8 @@ def test_eligible_are_those_with_enough_posts_ever_and_one_within_the_window() -
 def test_a_snapshot_says_what_the_leader_must_know() -> None:
     async def body() -> None:
         worker = await Worker(Broker(), make_scheme(tiers=(KOL, TOP))).start()
-        await worker.scorer.apply_line(
-            HOME, fixed_line(1, [("kol", -9.0, -9.0)], expiry_mark=NOON), worker_sketch(worker)
-        )
+        line = fixed_line(1, [("kol", -9.0, -9.0)], expiry_mark=NOON)
+        await worker.scorer.apply_lines({HOME: (line, worker_sketch(worker))})
         await worker.score(make_post(text="x", created_at=NOON + 5))
         partition = worker.ownership.partitions[HOME]
         found = partition.snapshot(["posts"], [], ("posts", "interactions"))

@@ -41,12 +41,12 @@ class Stream:
     def noack(self) -> Stream:
         return self
 
-    async def events(self) -> AsyncIterator[Any]:
+    async def batches(self) -> AsyncIterator[list[Any]]:
         while True:
-            yield await self.queue.get()
+            yield [await self.queue.get()]
 
-    async def ack(self, event: Any) -> None:
-        self.acked.append((event.message.topic, event.message.offset))
+    def ack_all(self, events: Sequence[Any]) -> None:
+        self.acked += [(event.message.topic, event.message.offset) for event in events]
         self.progress.set()
 
     def push(self, record: Any) -> None:
@@ -67,14 +67,14 @@ class LineStream:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self.ack = stream.ack
+        self.ack_all = stream.ack_all
 
     def noack(self) -> LineStream:
         return self
 
-    async def events(self) -> AsyncIterator[Any]:
+    async def batches(self) -> AsyncIterator[list[Any]]:
         while True:
-            yield await self._stream.lines.get()
+            yield [await self._stream.lines.get()]
 
 
 class Gate:

@@ -48,10 +48,10 @@ def test_events_of_a_line_are_sent_even_if_a_newer_line_comes_first(confirmed: i
         await worker.score(POST)
         worker.broker.fuse.left = confirmed
         with pytest.raises(Crash):
-            await worker.scorer.apply_line(HOME, fixed_line(1, LOW), NO_SKETCH)
+            await worker.scorer.apply_lines({HOME: (fixed_line(1, LOW), NO_SKETCH)})
         worker.broker.fuse.left = None
         reborn = await Worker(worker.broker, SCHEME).start()
-        await reborn.scorer.apply_line(HOME, fixed_line(2, LOW), NO_SKETCH)
+        await reborn.scorer.apply_lines({HOME: (fixed_line(2, LOW), NO_SKETCH)})
         return worker.broker
 
     assert tiers_of(asyncio.run(body())) == [(None, "kol")]
@@ -62,14 +62,14 @@ def test_an_unsent_event_goes_out_before_a_line_moves_the_user_again() -> None:
 
     async def body() -> Broker:
         worker = await Worker(Broker(), SCHEME).start()
-        await worker.scorer.apply_line(HOME, fixed_line(1, LOW), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (fixed_line(1, LOW), NO_SKETCH)})
         record = worker.broker.append(POST)
         worker.broker.fuse.left = 2
         with pytest.raises(Crash):
             await worker.handle([record])
         worker.broker.fuse.left = None
         reborn = await Worker(worker.broker, SCHEME).start()
-        await reborn.scorer.apply_line(HOME, fixed_line(2, HIGH), NO_SKETCH)
+        await reborn.scorer.apply_lines({HOME: (fixed_line(2, HIGH), NO_SKETCH)})
         await reborn.handle([record])
         return worker.broker
 
@@ -90,7 +90,7 @@ def test_a_line_that_moves_more_users_than_the_cache_holds_leaves_no_stale_row()
             await write(writes)
 
         worker.table.write = write_while_the_collector_reads
-        await worker.scorer.apply_line(HOME, fixed_line(1, LOW), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (fixed_line(1, LOW), NO_SKETCH)})
         worker.table.write = write
         await worker.score(make_post(text="", user_id=here[0], observed_at=NOON + 1))
         return worker.broker
@@ -148,7 +148,7 @@ def test_a_line_drawn_under_other_exponents_decides_nothing() -> None:
         partition = worker.ownership.partitions[HOME]
         above = float(partition.columns.z[0]) + 5.0
         line = fixed_line(1, [("kol", above, above - 1.0)])
-        await worker.scorer.apply_line(HOME, line, NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (line, NO_SKETCH)})
         other = make_scheme(preset="volume", exponents=PRESETS["volume"])
         reborn = await Worker(worker.broker, other).start()
         await reborn.score(make_post(text="", id="p2", created_at=NOON + 1))

@@ -61,7 +61,7 @@ def meta_of(worker: Worker, number: int = HOME) -> PartitionMeta:
 
 def test_rows_are_safe_before_their_events_are_sent_and_the_reserved_row_comes_last() -> None:
     async def test(worker: Worker) -> None:
-        await worker.scorer.apply_line(HOME, low(), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(), NO_SKETCH)})
         journal = worker.broker.journal
         journal.clear()
         await worker.score(make_post(text=TEXT))
@@ -129,7 +129,7 @@ def test_a_record_of_a_partition_not_owned_stops_the_process() -> None:
 
 def test_several_events_of_a_user_in_a_batch_are_one_write_and_one_decision() -> None:
     async def test(worker: Worker) -> None:
-        await worker.scorer.apply_line(HOME, low(), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(), NO_SKETCH)})
         worker.broker.journal.clear()
         await worker.score(
             make_post(text=TEXT),
@@ -161,7 +161,7 @@ def test_an_event_names_the_last_record_that_had_an_effect(
     events: list[Any], cause: tuple[str, str, int, str]
 ) -> None:
     async def test(worker: Worker) -> None:
-        await worker.scorer.apply_line(HOME, low(), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(), NO_SKETCH)})
         await worker.score(*events)
         (event,) = worker.broker.events()
         found = event.cause
@@ -192,7 +192,7 @@ def test_an_interaction_of_somebody_with_herself_counts_nothing_but_its_time() -
 
 def test_a_user_who_only_received_interactions_has_a_row_but_no_score() -> None:
     async def test(worker: Worker) -> None:
-        await worker.scorer.apply_line(HOME, low(), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(), NO_SKETCH)})
         await worker.score(make_interaction())
         row = worker.row(U1)
         assert row is not None
@@ -246,7 +246,7 @@ def test_texts_known_to_the_batch_are_not_encoded_again() -> None:
 
 def test_a_record_seen_again_changes_nothing_and_repeats_its_event_word_for_word() -> None:
     async def test(worker: Worker) -> None:
-        await worker.scorer.apply_line(HOME, low(), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(), NO_SKETCH)})
         record = worker.broker.append(make_post(text=TEXT, like_count=3))
         await worker.handle([record])
         before = worker.row(U1)
@@ -269,7 +269,7 @@ def test_a_record_seen_again_that_moved_nobody_sends_nothing() -> None:
     async def test(worker: Worker) -> None:
         first = worker.broker.append(make_post(text=TEXT))
         await worker.handle([first])
-        await worker.scorer.apply_line(HOME, low(), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(), NO_SKETCH)})
         assert len(worker.broker.events()) == 1
         await worker.handle([first])
         assert len(worker.broker.events()) == 1
@@ -434,6 +434,17 @@ def test_a_bad_record_is_put_aside_with_its_place_and_its_offset_is_handled(
 # -- lines
 
 
+def test_the_lines_of_all_partitions_are_one_commit() -> None:
+    async def test(worker: Worker) -> None:
+        await worker.score(*[make_post(text=TEXT, user_id=f"u{i}") for i in range(6)])
+        writes = worker.count_writes()
+        await worker.scorer.apply_lines({n: (low(), NO_SKETCH) for n in range(PARTITIONS)})
+        assert len(writes) == 1
+        assert len(worker.broker.events()) == 6
+
+    run(test)
+
+
 def test_a_line_promotes_and_demotes_those_it_moves_past_and_nobody_else() -> None:
     async def test(worker: Worker) -> None:
         users = [make_post(text=TEXT, user_id=f"u{i}", like_count=10**i) for i in range(6)]
@@ -442,7 +453,7 @@ def test_a_line_promotes_and_demotes_those_it_moves_past_and_nobody_else() -> No
         for version, bound in enumerate([scores[4], scores[2], scores[5]], start=1):
             line = fixed_line(version, [("kol", bound, bound - 1e-6)])
             for number in range(PARTITIONS):
-                await worker.scorer.apply_line(number, line, NO_SKETCH)
+                await worker.scorer.apply_lines({number: (line, NO_SKETCH)})
         found = [
             (e.user.user_id, e.kind, e.cause.threshold_version) for e in worker.broker.events()
         ]
@@ -465,18 +476,18 @@ def test_a_line_promotes_and_demotes_those_it_moves_past_and_nobody_else() -> No
 def test_those_who_become_inactive_leave_the_population_and_their_tier() -> None:
     async def test(worker: Worker) -> None:
         await worker.score(make_post(text=TEXT))
-        await worker.scorer.apply_line(HOME, low(1), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(1), NO_SKETCH)})
         edge = NOON + 90 * DAY_MS
-        await worker.scorer.apply_line(HOME, low(2, expiry_mark=edge), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(2, expiry_mark=edge), NO_SKETCH)})
         assert worker.ownership.partitions[HOME].sketch.n == 1  # the edge is inside
         no_line = fixed_line(3, [("kol", None, None)], expiry_mark=edge + 1)
-        await worker.scorer.apply_line(HOME, no_line, NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (no_line, NO_SKETCH)})
         assert worker.ownership.partitions[HOME].sketch.n == 0
         gone = worker.broker.events()[-1]
         assert (gone.kind, gone.cause.type, gone.percentile) == ("demoted", "inactivity", None)
         assert (gone.threshold, gone.tier) == (None, None)
         back = make_post(text="again", id="p2", created_at=edge + 2)
-        await worker.scorer.apply_line(HOME, low(4, expiry_mark=edge + 1), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(4, expiry_mark=edge + 1), NO_SKETCH)})
         await worker.score(back)
         assert worker.broker.events()[-1].kind == "promoted"
 
@@ -486,9 +497,9 @@ def test_those_who_become_inactive_leave_the_population_and_their_tier() -> None
 def test_members_stay_while_there_is_no_line() -> None:
     async def test(worker: Worker) -> None:
         await worker.score(make_post(text=TEXT))
-        await worker.scorer.apply_line(HOME, low(1), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(1), NO_SKETCH)})
         none = fixed_line(2, [("kol", None, None)])
-        await worker.scorer.apply_line(HOME, none, NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (none, NO_SKETCH)})
         await worker.score(make_post(text=TEXT, like_count=9, observed_at=NOON + 1))
         row = worker.row(U1)
         assert row is not None
@@ -503,9 +514,9 @@ def test_tiers_may_change_between_two_lives_of_a_worker() -> None:
         worker = await Worker(Broker(), make_scheme(tiers=(KOL, TOP))).start()
         await worker.score(make_post(text=TEXT))
         both = fixed_line(1, [("kol", -9.0, -9.0), ("top", -9.0, -9.0)])
-        await worker.scorer.apply_line(HOME, both, NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (both, NO_SKETCH)})
         reborn = await Worker(worker.broker, make_scheme(tiers=(KOL,))).start()
-        await reborn.scorer.apply_line(HOME, high(2), NO_SKETCH)
+        await reborn.scorer.apply_lines({HOME: (high(2), NO_SKETCH)})
         first, again, second = worker.broker.events()
         assert again.event_id == first.event_id  # it might not have got out before
         assert (first.tier, second.from_tier, second.tier) == ("top", "top", None)
@@ -520,7 +531,7 @@ def test_a_transition_is_as_of_the_high_mark_of_the_worker() -> None:
         other = next(
             f"v{i}" for i in range(99) if partition_of(b"twitter:v%d" % i, PARTITIONS) != HOME
         )
-        await worker.scorer.apply_line(HOME, low(1, high_mark=NOON - 5), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(1, high_mark=NOON - 5), NO_SKETCH)})
         await worker.score(make_post(text=TEXT, user_id=other, created_at=NOON + 77))
         await worker.score(make_post(text=TEXT))
         (event,) = worker.broker.events()
@@ -534,7 +545,7 @@ def test_a_transition_is_as_of_the_high_mark_of_the_worker() -> None:
 
 def test_the_line_in_force_survives_in_the_reserved_row() -> None:
     async def test(worker: Worker) -> None:
-        await worker.scorer.apply_line(HOME, low(7), NO_SKETCH)
+        await worker.scorer.apply_lines({HOME: (low(7), NO_SKETCH)})
         reborn = await Worker(worker.broker, SCHEME).start()
         line = reborn.ownership.partitions[HOME].meta.line
         assert line is not None
@@ -552,7 +563,7 @@ def test_percentiles_are_shares_of_the_whole_system_not_of_one_worker() -> None:
         elsewhere_too.insert(z_of(worker))
         for _ in range(3):
             elsewhere_too.insert(z_of(worker) + 5)
-        await worker.scorer.apply_line(HOME, low(1), elsewhere_too)
+        await worker.scorer.apply_lines({HOME: (low(1), elsewhere_too)})
         (event,) = worker.broker.events()
         assert event.percentile == 25.0
 

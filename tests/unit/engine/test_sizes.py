@@ -38,7 +38,7 @@ def test_a_line_that_moves_very_many_users_writes_no_record_near_a_mebibyte() ->
 
         worker.table.write = measured
         line = fixed_line(1, [("kol", -1000.0, -1001.0)])
-        await worker.scorer.apply_line(HOME, line, QuantileSketch())
+        await worker.scorer.apply_lines({HOME: (line, QuantileSketch())})
         assert len(worker.broker.events()) == len(here)
         assert largest < 800_000
         return worker.broker
