@@ -28,7 +28,6 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from stream_app.errors import BrokerError, UsageError
@@ -131,12 +130,7 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
