@@ -28,7 +28,6 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from stream_app.errors import BrokerError, UsageError
@@ -67,11 +66,6 @@ _PROTOTYPES: tuple[tuple[str, type | None, tuple[type, ...]], ...] = (
     ("rd_kafka_mock_topic_delete", ctypes.c_int, (ctypes.c_void_p, ctypes.c_char_p)),
     ("rd_kafka_mock_broker_set_down", ctypes.c_int, (ctypes.c_void_p, ctypes.c_int32)),
     ("rd_kafka_mock_broker_set_up", ctypes.c_int, (ctypes.c_void_p, ctypes.c_int32)),
-    (
-        "rd_kafka_mock_broker_set_rtt",
-        ctypes.c_int,
-        (ctypes.c_void_p, ctypes.c_int32, ctypes.c_int),
-    ),
     (
         "rd_kafka_mock_push_request_errors_array",
         None,
@@ -131,12 +125,7 @@ class EmbeddedBroker:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -204,14 +193,6 @@ class EmbeddedBroker:
             library.rd_kafka_mock_broker_set_down if down else library.rd_kafka_mock_broker_set_up
         )
         self._check(change(cluster, _ALL_BROKERS), "cannot switch the broker")
-
-    def set_rtt(self, milliseconds: int) -> None:
-        """Every answer is that much later; 0 for at once."""
-        library, cluster = self._running()
-        self._check(
-            library.rd_kafka_mock_broker_set_rtt(cluster, _ALL_BROKERS, milliseconds),
-            "cannot delay answers",
-        )
 
     def push_request_errors(self, request: int, errors: Sequence[int]) -> None:
         """The next requests of that type fail, one for each of the errors, in their order.

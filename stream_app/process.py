@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import faust
@@ -18,11 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, RequestTime
 from faust.exceptions import ConsistencyError, NotReady
 from mode import Service
 
-from stream_app.engine.consumer import SafeConsumer, SafeConsumerThread
 from stream_app.engine.faust_app import SafeApp
-from stream_app.engine.producer import SafeProducer
-from stream_app.engine.recovery import SafeRecovery, SafeTableManager
-from stream_app.engine.user_table import UserTable
 from stream_app.errors import BrokerError, KolError, StateError, UsageError
 from stream_app.settings import Settings
 
@@ -182,18 +178,6 @@ class Process(faust.Worker):
         return 1
 
 
-_FAUST_SERVICES: tuple[type[Any], ...] = (
-    SafeApp,
-    SafeConsumer,
-    SafeConsumerThread,
-    SafeTableManager,
-    SafeRecovery,
-    SafeProducer,
-    UserTable,
-    Beside,
-)
-
-
 def known_failure(error: BaseException) -> KolError | None:
     """The error in words of ours, where a user can mend it."""
     if isinstance(error, KolError):
@@ -273,6 +257,14 @@ def set_up_logging(level: str) -> None:
     if level == "debug":
         logging.getLogger().setLevel(logging.INFO)
         return
-    # Faust's services log under the module of their subclass; what they say is for debugging.
-    for service in _FAUST_SERVICES:
+    # Services log under the module of their class; what Faust says in those that we have extended
+    # is for debugging.
+    for service in _our_services(Service):
         service.logger = logging.getLogger(f"faust.{service.__name__}")
+
+
+def _our_services(base: type[Service]) -> Iterator[type[Service]]:
+    for service in base.__subclasses__():
+        if service.__module__.startswith("stream_app."):
+            yield service
+        yield from _our_services(service)

@@ -8,9 +8,7 @@ from itertools import islice
 import click
 
 from stream_app.sources import FORMATS, BadLine, Event, format_named, in_event_time_order
-
-STANDARD_INPUT = "-"
-
+from stream_app.sources.lines import STANDARD_INPUT
 
 #: `FILE...`, `-` among them for standard input
 files_argument = click.argument(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -29,3 +31,16 @@ class Speed(click.ParamType):
 
 
 SPEED = Speed()
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def speed_option(example: str) -> Callable[[F], F]:
+    """`--speed`, with a multiple that makes sense for the command as the example."""
+    return click.option(
+        "--speed",
+        type=SPEED,
+        default="max",
+        show_default=True,
+        help=f"max, real, or a multiple of real time like {example}",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,13 +16,12 @@ from stream_app.cli.wording import cells, fitted
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+EVENT_COLOURS = {"promoted": "green", "demoted": "yellow"}
 _GAP = "  "
 
 
 def is_terminal(*, err: bool = False) -> bool:
     """Whether standard output, or standard error, is a terminal that can move its cursor."""
-    import os
-
     stream = sys.stderr if err else sys.stdout
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 

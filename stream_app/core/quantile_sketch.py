@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from stream_app.core import sketch_codec
 from stream_app.core.bucket_counts import BUCKET_LIMIT, NO_FLOOR, MissingValueError
-from stream_app.core.log_buckets import buckets_of
 from stream_app.core.turnstile_histogram import TurnstileHistogram
 
 __all__ = ["Location", "MissingValueError", "QuantileSketch"]
@@ -77,7 +76,7 @@ class QuantileSketch(TurnstileHistogram):
         below, above = self.locate_index(index), self.locate_index(index + bool(part))
         if below.bucket == above.bucket:
             return below.bucket_count / self.n
-        answer = self._bucket(self.get_quantile(q))
+        answer = self.buckets.of(self.get_quantile(q))
         near = [at.bucket_count for at in (below, above) if _is_near(at.bucket, answer)]
         return min(1.0, (max(near, default=0) + 1) / self.n)
 
@@ -122,7 +121,7 @@ class QuantileSketch(TurnstileHistogram):
     def get_member_rank(self, z: float) -> float:
         """`get_rank` of a z that is known to be in here: exact if its bucket holds nothing else."""
         n = self._positive_n()
-        bucket = self._bucket(z)
+        bucket = self.buckets.of(z)
         if bucket is None:
             return self.n_zero / n
         below, count = self._below_and_in(bucket)
@@ -136,7 +135,7 @@ class QuantileSketch(TurnstileHistogram):
     def get_rank_bounds(self, z: float) -> tuple[float, float]:
         """Certain bounds of the share of values <= z (and of the share < z)."""
         n = self._positive_n()
-        bucket = self._bucket(z)
+        bucket = self.buckets.of(z)
         if bucket is None:
             return 0.0, self.n_zero / n
         below, count = self._below_and_in(bucket)
@@ -157,20 +156,20 @@ class QuantileSketch(TurnstileHistogram):
         steps = fanout.bit_length() - 1
         if fanout < 1 or fanout != 1 << steps:
             raise ValueError(f"fanout must be a power of two, not {fanout}")
-        fine = QuantileSketch(self.accuracy, level=self.level - steps)
+        fine = QuantileSketch(self.accuracy, level=self.buckets.level - steps)
         z = np.asarray(values, np.float64)
         z = z[z != -math.inf]
-        fine.insert_many(z[buckets_of(z, self.inverse, self.floor)[0] == bucket])
+        fine.insert_many(z[self.buckets.of_many(z)[0] == bucket])
         return fine
 
     # -- bytes ---------------------------------------------------------------------------------
 
     def serialize(self) -> bytes:
         """As bytes: equal sketches give equal bytes."""
-        frame = sketch_codec.Frame(
-            self.accuracy, self.level, self.floor, self.n, self.n_zero, self.counts()
+        of, counted = self.buckets, self.counts()
+        return sketch_codec.pack(
+            sketch_codec.Frame(of.accuracy, of.level, of.floor, self.n, self.n_zero, counted)
         )
-        return sketch_codec.pack(frame)
 
     @classmethod
     def deserialize(cls, serialized: bytes) -> "QuantileSketch":
@@ -208,7 +207,7 @@ class QuantileSketch(TurnstileHistogram):
     def _counts_le(self, z: Floats) -> Floats:
         if np.isnan(z).any():
             raise ValueError("z must not be NaN")
-        lowest = max(self.floor, -BUCKET_LIMIT)
+        lowest = max(self.buckets.floor, -BUCKET_LIMIT)
         with np.errstate(over="ignore"):
             scaled = np.clip(z * self.inverse, lowest, BUCKET_LIMIT - 1)
         buckets = np.floor(scaled)

@@ -74,13 +74,6 @@ def decide(z: float, *, counted: bool, level: int, lines: Sequence[TierLine]) ->
     return new
 
 
-def same_lines(a: Sequence[TierLine], b: Sequence[TierLine]) -> bool:
-    """Whether two sets of lines decide alike."""
-    return [(t.name, t.enter_z, t.leave_z) for t in a] == [
-        (t.name, t.enter_z, t.leave_z) for t in b
-    ]
-
-
 def percentile(sketch: QuantileSketch, z: float) -> float | None:
     """100 x the share of the population that scores at most z; None for nobody at all."""
     if sketch.n == 0:

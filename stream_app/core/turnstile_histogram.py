@@ -3,34 +3,30 @@
 Bucket k holds the z = ln(score) with floor(z / w) == k, so that a value can be taken out again and
 histograms of disjoint users add up without any error. Memory depends on the range of z, hardly on
 how many values there are. The logarithmic buckets are those of DDSketch (Masson, Rim, Lee 2019),
-the coarsening that of UDDSketch (Epicoco et al. 2020); log_buckets.py has their width.
+the coarsening that of UDDSketch (Epicoco et al. 2020); log_buckets.py has both.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import floor
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_app.core.bucket_counts import (
-    BUCKET_LIMIT,
     NO_FLOOR,
     BucketCounts,
-    Ints,
     MissingValueError,
     Tally,
     joined,
     tally,
 )
-from stream_app.core.log_buckets import LEVELS, accuracy_at, bucket_of, buckets_of, inverse_width
+from stream_app.core.log_buckets import LogBuckets, values_of
 
-_NO_VALUES: npt.NDArray[np.float64] = np.empty(0)
+_NO_VALUES = np.empty(0)
 _MISSING = "the value to be taken out was never put in"
 #: Values of a rebuild counted at a time: what is computed of them (1 MiB) stays in the cache.
 _REBUILT_AT_ONCE = 1 << 17
-
-_Histogram = TypeVar("_Histogram", bound="TurnstileHistogram")
 
 
 class TurnstileHistogram:
@@ -49,28 +45,27 @@ class TurnstileHistogram:
     Attributes:
         n: How many values are in here, scores of 0 included.
         n_zero: How many of them are scores of 0.
-        accuracy: Relative accuracy of level 0; the others are for this package's eyes.
+        buckets, inverse, store: Which z are one bucket, 1 / its width, and the counts; for this
+            package's eyes.
     """
 
-    __slots__ = ("accuracy", "floor", "inverse", "level", "n", "n_zero", "store")
+    __slots__ = ("buckets", "inverse", "n", "n_zero", "store")
 
     def __init__(
         self, relative_accuracy: float = 1e-3, k_min: int | None = None, *, level: int = 0
     ) -> None:
-        if k_min is not None and abs(k_min) >= BUCKET_LIMIT:
-            raise ValueError(f"k_min is out of range: {k_min}")
-        self.accuracy = relative_accuracy
-        self.floor = NO_FLOOR if k_min is None else k_min
+        floor = NO_FLOOR if k_min is None else k_min
+        self.buckets = LogBuckets(relative_accuracy, floor, level)
+        self.inverse = self.buckets.inverse  # one look-up less in `replace`
         self.n = 0
         self.n_zero = 0
-        self.store = BucketCounts(self.floor)
-        self._set_level(level)
+        self.store = BucketCounts(floor)
 
     # -- one value ---------------------------------------------------------------------------
 
     def insert(self, z: float) -> None:
         """Counts one value more."""
-        bucket = self._bucket(z)
+        bucket = self.buckets.of(z)
         if bucket is None:
             self.n_zero += 1
         else:
@@ -83,7 +78,7 @@ class TurnstileHistogram:
         Raises:
             MissingValueError: Nothing is in the bucket of z; nothing was changed.
         """
-        bucket = self._bucket(z)
+        bucket = self.buckets.of(z)
         if bucket is not None:
             self.store.add_one(bucket, -1)
         elif self.n_zero:
@@ -150,11 +145,15 @@ class TurnstileHistogram:
         self._change(new, old)
 
     def rebuild(self, z: npt.ArrayLike) -> None:
-        """Forgets everything and counts these values; level and floor stay."""
-        values = np.asarray(z, np.float64)
-        store, n_zero = BucketCounts(self.floor), 0
+        """Forgets everything and counts these values; level and floor stay.
+
+        Raises:
+            ValueError: NaN, +inf or one out of range among them; nothing was changed.
+        """
+        values = values_of(z)
+        store, n_zero = BucketCounts(self.buckets.floor), 0
         for start in range(0, max(values.size, 1), _REBUILT_AT_ONCE):
-            buckets, zeros = self._buckets(values[start : start + _REBUILT_AT_ONCE])
+            buckets, zeros = self.buckets.of_many(values[start : start + _REBUILT_AT_ONCE])
             store.add(tally(buckets))
             n_zero += zeros
         self.store, self.n_zero, self.n = store, n_zero, values.size
@@ -180,8 +179,9 @@ class TurnstileHistogram:
         Raises:
             ValueError: The sketches were made with different relative accuracies.
         """
-        other = _aligned(self, other)
-        self.store.add(other.store.occupied())
+        buckets = self.buckets.joined(other.buckets)
+        self._renumber(buckets)
+        self.store.add(other._counts_in(buckets))
         self.n += other.n
         self.n_zero += other.n_zero
 
@@ -192,28 +192,20 @@ class TurnstileHistogram:
             MissingValueError: They are not all in here; nothing was changed.
             ValueError: The sketches were made with different relative accuracies.
         """
-        result = self.copy()
-        other = _aligned(result, other)
-        if other.n_zero > result.n_zero:
+        buckets = self.buckets.joined(other.buckets)
+        if other.n_zero > self.n_zero:
             raise MissingValueError(_MISSING)
-        buckets, counts = other.store.occupied()
-        result.store.add(Tally(buckets, -counts))
-        result.n -= other.n
-        result.n_zero -= other.n_zero
-        self._set_level(result.level)
-        self.floor = result.floor
-        self.store, self.n, self.n_zero = result.store, result.n, result.n_zero
+        store = BucketCounts(buckets.floor)
+        store.add(self._counts_in(buckets))
+        gone, counts = other._counts_in(buckets)
+        store.add(Tally(gone, -counts))
+        self._adopt(buckets, store)
+        self.n -= other.n
+        self.n_zero -= other.n_zero
 
     def coarsen(self, levels: int = 1) -> None:
         """Joins 2^levels neighbouring buckets into one; alpha -> (1 + alpha)^(2^levels) - 1."""
-        if levels < 0 or self.level + levels not in LEVELS:
-            raise ValueError(f"cannot coarsen by {levels} levels from level {self.level}")
-        if levels == 0:
-            return
-        if self.floor != NO_FLOOR:
-            self.floor >>= levels
-        self._move(lambda buckets: buckets >> levels)
-        self._set_level(self.level + levels)
+        self._renumber(self.buckets.coarser(levels))
 
     def raise_k_min(self, k_min: int) -> None:
         """Lets all buckets below `k_min` share this one from now on.
@@ -221,15 +213,11 @@ class TurnstileHistogram:
         Raises:
             ValueError: The floor is higher already; what it folded cannot be told apart again.
         """
-        if k_min < self.floor or abs(k_min) >= BUCKET_LIMIT:
-            raise ValueError(f"k_min may only rise, and within range: {self.floor} -> {k_min}")
-        if k_min > self.floor:
-            self.floor = k_min
-            self._move(lambda buckets: np.maximum(buckets, k_min))
+        self._renumber(self.buckets.floored(k_min))
 
     def copy(self) -> Self:
         """An equal sketch with memory of its own."""
-        twin = type(self)(self.accuracy, self.k_min, level=self.level)
+        twin = type(self)(self.accuracy, self.k_min, level=self.buckets.level)
         twin.n, twin.n_zero = self.n, self.n_zero
         twin.store = self.store.copy()
         return twin
@@ -237,19 +225,19 @@ class TurnstileHistogram:
     # -- itself ------------------------------------------------------------------------------
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is in here."""
-        return self.n == 0
+    def accuracy(self) -> float:
+        """Relative accuracy of level 0."""
+        return self.buckets.accuracy
 
     @property
     def relative_accuracy(self) -> float:
         """Bound of the relative error of a score at the present level."""
-        return accuracy_at(self.accuracy, self.level)
+        return self.buckets.relative_accuracy
 
     @property
     def k_min(self) -> int | None:
         """The floor of bucket numbers, if there is one."""
-        return None if self.floor == NO_FLOOR else self.floor
+        return None if self.buckets.floor == NO_FLOOR else self.buckets.floor
 
     def counts(self) -> Tally:
         """Bucket numbers that hold something, ascending, and their counts."""
@@ -258,33 +246,20 @@ class TurnstileHistogram:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, type(self)):
             return NotImplemented
-        mine, theirs = self.store.occupied(), other.store.occupied()
-        return self._shape() == other._shape() and all(map(np.array_equal, mine, theirs))
+        if (self.buckets, self.n_zero) != (other.buckets, other.n_zero):
+            return False
+        return all(map(np.array_equal, self.store.occupied(), other.store.occupied()))
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
-        accuracy = self.relative_accuracy
-        return f"{type(self).__name__}(relative_accuracy={accuracy}, n={self.n})"
-
-    def _shape(self) -> tuple[float, int, int, int, int]:
-        return self.accuracy, self.level, self.floor, self.n, self.n_zero
+        return f"{type(self).__name__}(relative_accuracy={self.relative_accuracy}, n={self.n})"
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _set_level(self, level: int) -> None:
-        self.inverse = inverse_width(self.accuracy, level)
-        self.level = level
-
-    def _bucket(self, z: float) -> int | None:
-        return bucket_of(z, self.inverse, self.floor)
-
-    def _buckets(self, z: npt.ArrayLike) -> tuple[Ints, int]:
-        return buckets_of(z, self.inverse, self.floor)
-
     def _replace_unusual(self, old: float, new: float) -> None:
         """`replace` with a value that is -inf, invalid, below the floor or far away."""
-        if self._bucket(old) == self._bucket(new):
+        if self.buckets.of(old) == self.buckets.of(new):
             return
         self.delete(old)
         try:
@@ -294,8 +269,8 @@ class TurnstileHistogram:
             raise
 
     def _change(self, added: npt.ArrayLike, removed: npt.ArrayLike) -> None:
-        more, more_zeros = self._buckets(added)
-        less, less_zeros = self._buckets(removed)
+        more, more_zeros = self.buckets.of_many(added)
+        less, less_zeros = self.buckets.of_many(removed)
         n_zero = self.n_zero + more_zeros - less_zeros
         if n_zero < 0:
             raise MissingValueError(_MISSING)
@@ -303,24 +278,18 @@ class TurnstileHistogram:
         self.n_zero = n_zero
         self.n += more.size + more_zeros - less.size - less_zeros
 
-    def _move(self, moved: Callable[[Ints], Ints]) -> None:
-        buckets, counts = self.store.occupied()
-        store = BucketCounts(self.floor)
-        store.add(joined(moved(buckets), counts))
-        self.store = store
+    def _counts_in(self, buckets: LogBuckets) -> Tally:
+        """The counts under the bucket numbers of a coarser level or a higher floor."""
+        mine = self.store.occupied()
+        if buckets == self.buckets:
+            return mine
+        return joined(buckets.renumbered(mine.buckets, self.buckets), mine.counts)
 
+    def _renumber(self, buckets: LogBuckets) -> None:
+        if buckets != self.buckets:
+            store = BucketCounts(buckets.floor)
+            store.add(self._counts_in(buckets))
+            self._adopt(buckets, store)
 
-def _aligned(one: _Histogram, other: _Histogram) -> _Histogram:
-    """Brings `one` to the coarser level and higher floor of both; returns `other` there too."""
-    if other.accuracy != one.accuracy:
-        raise ValueError(f"relative accuracies differ: {one.accuracy} and {other.accuracy}")
-    if (other.level, other.floor) != (one.level, one.floor):
-        other = other.copy()
-        level = max(one.level, other.level)
-        one.coarsen(level - one.level)
-        other.coarsen(level - other.level)
-        floor = max(one.floor, other.floor)
-        if floor != NO_FLOOR:
-            one.raise_k_min(floor)
-            other.raise_k_min(floor)
-    return other
+    def _adopt(self, buckets: LogBuckets, store: BucketCounts) -> None:
+        self.buckets, self.inverse, self.store = buckets, buckets.inverse, store

@@ -48,7 +48,6 @@ class Answers:
         self._metrics = metrics
         self._sources = source_topics
         self.partition_count = partition_count
-        boards.show_only(scheme.formula)
 
     def not_ready(self) -> str | None:
         """Why the worker cannot serve yet; None when it can."""

@@ -15,20 +15,19 @@ _LAST = 256
 
 
 class BoardReader:
-    """Puts the ranking's pieces together."""
+    """Puts the ranking's pieces together.
 
-    def __init__(self, broker: str, topic: str, app_id: str) -> None:
+    Rankings of another formula than ours are passed over: their z mean other scores.
+    """
+
+    def __init__(self, broker: str, topic: str, app_id: str, formula: int) -> None:
         self._tail = Tail(broker, topic, 1, last=_LAST)
         self._prefix = record_key(app_id, "")
         self._pieces: dict[int, RankingChunk] = {}
-        self._formula: int | None = None
+        self._formula = formula
         self.board: Board | None = None
         #: the newest ranking is one of another formula
         self.is_outdated = False
-
-    def show_only(self, formula: int) -> None:
-        """Pass over rankings of another formula: their z mean other scores than ours."""
-        self._formula = formula
 
     @property
     def is_read(self) -> bool:
@@ -55,7 +54,7 @@ class BoardReader:
         first = pieces[0]
         if first.line is None:
             return
-        self.is_outdated = self._formula not in (None, first.line.formula)
+        self.is_outdated = first.line.formula != self._formula
         if self.is_outdated:
             return
         if self.board is not None and first.line.version < self.board.line.version:

@@ -166,7 +166,6 @@ class Leader:
         self._dirty = False
         #: the line published last, without and with its version, and its sketch
         self._last: tuple[Line, Line, bytes] | None = None
-        self._last_line: tuple[Any, ...] | None = None
 
     async def run(self) -> None:
         """Lead whenever elected, for ever. Raises what the broker answers."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stream_app.engine.group_offsets import GroupOffsets, Place
 from stream_app.engine.internal_records import record_key
 from stream_app.engine.topics import topic_names
 from stream_app.errors import StateError
+from stream_app.group_offsets import GroupOffsets
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -58,8 +58,7 @@ def refuse_lost_rows(settings: Settings) -> None:
 
 
 def _empty(group: GroupOffsets, topic: str) -> set[int]:
-    places = group.places([topic])
-    return {place.partition for place in places if group.bounds(Place(*place))[1] == 0}
+    return {place.partition for place in group.places([topic]) if group.bounds(place)[1] == 0}
 
 
 def _snapshots(group: GroupOffsets, settings: Settings) -> set[int]:

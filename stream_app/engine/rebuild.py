@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from stream_app.engine.group_offsets import GroupOffsets, Place
 from stream_app.engine.leftovers import REBUILT, is_used
 from stream_app.engine.topics import check_topics, create_topics, topic_names
 from stream_app.errors import TopicsError
+from stream_app.group_offsets import GroupOffsets, Place
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings

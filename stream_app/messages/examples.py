@@ -147,7 +147,7 @@ def _complaints(folder: Path) -> Iterator[str]:
 
 
 def _refusal(message: str, value: bytes) -> list[str] | None:
-    """Reason and field of the program"s refusal; None where it takes the value."""
+    """Reason and field of the program's refusal; None where it takes the value."""
     try:
         DECODERS[message](value)
     except BadInput as bad:

@@ -3,16 +3,18 @@
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from stream_app.errors import UsageError
 from stream_app.messages import MAX_VALUE_BYTES, BadInput
+
+T = TypeVar("T")
 
 STANDARD_INPUT: Final = "-"
 
@@ -36,6 +38,28 @@ class BadLine(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, path: str, number: int, bad: BadInput) -> "BadLine":
         return cls(path, number, bad.reason, bad.detail)
+
+
+class Line(NamedTuple):
+    """A line that is not blank, and where it stands."""
+
+    path: str
+    number: int  # from 1
+    content: bytes  # without white space around it; cut off where it is too long
+
+
+def read_lines(paths: Iterable[str], take: Callable[[Line], Iterable[T]]) -> Iterator[T | BadLine]:
+    """What `take` makes of every line of the files; of one that it finds bad, what is wrong.
+
+    Raises:
+        UsageError: a file is missing, unreadable or a broken gzip file.
+    """
+    for path in paths:
+        for number, content in numbered_lines(path):
+            try:
+                yield from take(Line(path, number, content))
+            except BadInput as bad:
+                yield BadLine.of(path, number, bad)
 
 
 def numbered_lines(path: str) -> Iterator[tuple[int, bytes]]:

@@ -7,10 +7,9 @@ from typing import Final
 import msgspec
 
 from stream_app.errors import UsageError
-from stream_app.messages import BadInput
 from stream_app.sources import facebook_csv, jsonl, twitter_v1, weibo_ced, xhs
 from stream_app.sources.events import Event
-from stream_app.sources.lines import BadLine, numbered_lines
+from stream_app.sources.lines import BadLine, read_lines
 
 EventsOfFiles = Callable[[Sequence[str]], Iterator[Event | BadLine]]
 """Reads all files of a command by their paths (`-` is standard input), or raises UsageError."""
@@ -32,12 +31,7 @@ def by_line(events_of_line: Callable[[bytes], Sequence[Event]]) -> Format:
     """A format in which every line stands for itself."""
 
     def events_of_files(paths: Sequence[str]) -> Iterator[Event | BadLine]:
-        for path in paths:
-            for number, line in numbered_lines(path):
-                try:
-                    yield from events_of_line(line)
-                except BadInput as bad:
-                    yield BadLine.of(path, number, bad)
+        return read_lines(paths, lambda line: events_of_line(line.content))
 
     return Format(events_of_files=events_of_files, is_by_line=True)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -95,21 +96,21 @@ class Replayer:
         Raises:
             BrokerError: an event could not be delivered; those after it were not sent.
         """
-        lag = None if self._max_lag is None else GroupLag(self._settings)
-        try:
-            for event in events:
-                self._wait_until_due(event)
-                self._wait_for_room(lag)
-                if self._stop.is_set():
-                    break
-                self._send(event)
-            self._flush()
-        except BaseException:
-            self._producer.purge()  # else its destructor would wait for the broker
-            raise
-        finally:
-            if lag is not None:
-                lag.__exit__(None, None, None)
+        with nullcontext() if self._max_lag is None else GroupLag(self._settings) as lag:
+            try:
+                self._send_all(events, lag)
+            except BaseException:
+                self._producer.purge()  # else its destructor would wait for the broker
+                raise
+
+    def _send_all(self, events: Iterable[Event], lag: GroupLag | None) -> None:
+        for event in events:
+            self._wait_until_due(event)
+            self._wait_for_room(lag)
+            if self._stop.is_set():
+                break
+            self._send(event)
+        self._flush()
 
     def _wait_until_due(self, event: Event) -> None:
         while (wait_s := self._pace.wait_s(event.event_time)) > 0 and not self._stop.is_set():

@@ -19,7 +19,7 @@ from stream_app.messages.bad_input import shown
 from stream_app.messages.decoding import checked_time
 from stream_app.sources.events import Event, checked_interaction, checked_post
 from stream_app.sources.json_lines import fields_of_line, line_decoder
-from stream_app.sources.lines import BadLine, numbered_lines
+from stream_app.sources.lines import BadLine, Line, read_lines
 
 PLATFORM: Final = "weibo"
 
@@ -68,12 +68,7 @@ _names = fields_of_line("root_mid")
 def events_of_files(paths: Sequence[str]) -> Iterator[Event | BadLine]:
     """Bad lines as they are found, then the posts, then the interactions with them."""
     cascades = _Cascades()
-    for path in paths:
-        for number, line in numbered_lines(path):
-            try:
-                cascades.take(path, number, line)
-            except BadInput as bad:
-                yield BadLine.of(path, number, bad)
+    yield from read_lines(paths, cascades.take)
     yield from cascades.events()
 
 
@@ -86,15 +81,16 @@ class _Cascades:
         self._reposts: deque[_Repost] = deque()
         self._has_reposts = False
 
-    def take(self, path: str, number: int, line: bytes) -> None:
-        """Raises BadInput for what is neither an original nor a repost."""
-        if _names(line):
+    def take(self, line: Line) -> tuple[()]:
+        """Gives nothing yet. Raises BadInput for what is neither an original nor a repost."""
+        if _names(line.content):
             self._has_reposts = True
-            self._reposts.append(_waiting(path, number, _repost(line)))
+            self._reposts.append(_waiting(line, _repost(line.content)))
         else:
-            post = _post(_original(line))
+            post = _post(_original(line.content))
             self._posts.append(post)
             self._author_of.setdefault(post.id, post.user_id)
+        return ()
 
     def events(self) -> Iterator[Event | BadLine]:
         """Lets go of what it gives, so that nothing is held twice."""
@@ -149,10 +145,10 @@ def _without_counts_of_reposts(post: Post) -> Post:
     return msgspec.structs.replace(post, reply_count=None, repost_count=None)
 
 
-def _waiting(path: str, number: int, line: _RepostLine) -> _Repost:
-    root_mid = sys.intern(line.root_mid)  # one string for a whole cascade
-    created_at = _time_ms(line.date)
-    return _Repost(path, number, root_mid, line.mid, line.uid, created_at)
+def _waiting(line: Line, repost: _RepostLine) -> _Repost:
+    root_mid = sys.intern(repost.root_mid)  # one string for a whole cascade
+    created_at = _time_ms(repost.date)
+    return _Repost(line.path, line.number, root_mid, repost.mid, repost.uid, created_at)
 
 
 def _time_ms(text: str) -> int:

@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from stream_app.messages import BadInput, Post
+from stream_app.messages import Post
 from stream_app.messages.decoding import checked_time
 from stream_app.sources.counts import count_of
 from stream_app.sources.events import checked_post, fitting_topics
 from stream_app.sources.json_lines import fields_of_line, line_decoder
-from stream_app.sources.lines import BadLine, numbered_lines
+from stream_app.sources.lines import BadLine, Line, read_lines
 
 PLATFORM: Final = "xhs"
 
@@ -52,12 +52,7 @@ _names = fields_of_line("note_id", "fans")
 def posts_of_files(paths: Sequence[str]) -> Iterator[Post | BadLine]:
     """Bad lines as they are found, then every note with what is known of its author at the end."""
     crawl = _Crawl()
-    for path in paths:
-        for number, line in numbered_lines(path):
-            try:
-                crawl.take(line)
-            except BadInput as bad:
-                yield BadLine.of(path, number, bad)
+    yield from read_lines(paths, crawl.take)
     yield from crawl.posts()
 
 
@@ -70,12 +65,13 @@ class _Crawl:
         self._ended: dict[str, tuple[bool, int]] = {}
         self._fans: dict[str, tuple[int, int | None]] = {}  # by author: when read, how many
 
-    def take(self, line: bytes) -> None:
-        """Raises BadInput for what is neither a note nor a creator."""
-        if _names(line) == {"fans"}:
-            self._take_creator(_creator(line))
+    def take(self, line: Line) -> tuple[()]:
+        """Gives nothing yet. Raises BadInput for what is neither a note nor a creator."""
+        if _names(line.content) == {"fans"}:
+            self._take_creator(_creator(line.content))
         else:
-            self._take_note(_note(line))
+            self._take_note(_note(line.content))
+        return ()
 
     def posts(self) -> Iterator[Post]:
         for post in self._posts:

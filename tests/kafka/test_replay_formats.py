@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from stream_app.app import create_scheme
 from stream_app.messages import (
     decode_interaction,
     decode_post,
@@ -21,6 +20,7 @@ from stream_app.messages import (
     encode_post,
     partition_of,
 )
+from stream_app.parts import create_scheme
 from stream_app.sources import BadLine, Event, in_event_time_order, read_events
 from tests.builders import NOON, make_interaction, make_post
 from tests.fakes import FakeEncoder

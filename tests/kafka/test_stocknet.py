@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from stream_app.app import create_scheme
 from stream_app.messages import Post, TextFeatures, parse_time
+from stream_app.parts import create_scheme
 from stream_app.sources import in_event_time_order, read_events
 from tests.fakes import FakeEncoder
 from tests.kafka.reckoning import tell

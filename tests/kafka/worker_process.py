@@ -16,7 +16,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from stream_app import app as composition
+from stream_app import parts
+from stream_app.app import run_worker
 from stream_app.engine import faust_app
 from stream_app.engine.faust_app import SafeApp
 from stream_app.errors import KolError
@@ -44,8 +45,8 @@ def shorten_sessions(seconds: float) -> None:
         app.conf.broker_heartbeat_interval = seconds / HEARTBEATS
         return app
 
-    # By name, since the composition root has imported it already.
-    vars(composition)["create_faust_app"] = create_short
+    # By name, since it has been imported there already.
+    vars(parts)["create_faust_app"] = create_short
 
 
 def refuse_changelog_after(requests: int) -> None:
@@ -95,7 +96,7 @@ def main() -> int:
     if options.refuse_changelog_after is not None:
         refuse_changelog_after(options.refuse_changelog_after)
     try:
-        return composition.run_worker(load_settings(), encoder=FakeEncoder())
+        return run_worker(load_settings(), encoder=FakeEncoder())
     except KolError as error:
         sys.stderr.write(f"kol: {error}\n")
         return error.exit_code

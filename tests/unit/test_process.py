@@ -1,5 +1,8 @@
 """Failures that a user can mend end in words of ours, whatever library raised them."""
 
+import subprocess
+import sys
+
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from faust.exceptions import ConsistencyError
@@ -27,3 +30,23 @@ def test_errors_of_ours_are_said_as_they_are_and_others_are_not_known() -> None:
     ours: KolError = TopicsError("missing")
     assert known_failure(ours) is ours
     assert known_failure(ZeroDivisionError()) is None
+
+
+CHATTER = """
+import logging
+from stream_app.app import run_worker
+from stream_app.engine.faust_app import QuietMonitor
+from stream_app.process import Beside, set_up_logging
+
+set_up_logging("info")
+for service in (QuietMonitor, Beside):
+    service.logger.info("Starting...")
+logging.getLogger("stream_app.engine.leader").info("published")
+"""
+
+
+def test_our_own_lines_are_logged_and_not_what_faust_says_of_its_services() -> None:
+    command = [sys.executable, "-c", CHATTER]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    (line,) = found.stderr.splitlines()
+    assert line.endswith("published")

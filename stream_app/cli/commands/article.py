@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from stream_app.cli import options
-from stream_app.cli.post_files import files_argument, format_option
+from stream_app.cli.post_files import PostFiles, files_argument, format_option
+from stream_app.cli.terminal import bar, is_terminal, print_table, spinner
 from stream_app.cli.wording import plural, printable, score_text
 from stream_app.messages import Post
-from stream_app.sources import BadLine, read_events
 
 if TYPE_CHECKING:
     from stream_app.encoder import Encoder
@@ -44,8 +44,9 @@ def article(files: Sequence[str], format_name: str, as_json: bool) -> None:
     quantile = next(iter(settings.tiers.values()))
     encoder = _load(settings)
     archive = PostArchive()
-    for post in _posts(files, format_name):
-        archive.add(post)
+    for event in PostFiles(files, format_name).as_they_come():
+        if isinstance(event, Post):
+            archive.add(event)
     verdict = find_kols(_encode(archive, encoder), quantile)
     if as_json:
         click.echo(json.dumps(_as_json(verdict), ensure_ascii=False))
@@ -55,7 +56,6 @@ def article(files: Sequence[str], format_name: str, as_json: bool) -> None:
 
 def _load(settings: Settings) -> Encoder:
     """First of all, so that a missing model is said before anything has been read."""
-    from stream_app.cli.terminal import is_terminal, spinner
     from stream_app.encoder import create_encoder
 
     waiting: AbstractContextManager[None] = (
@@ -65,17 +65,7 @@ def _load(settings: Settings) -> Encoder:
         return create_encoder(settings, logits_norm=True)
 
 
-def _posts(files: Sequence[str], format_name: str) -> Iterator[Post]:
-    for event in read_events(files, format_name):
-        if isinstance(event, BadLine):
-            click.echo(str(event), err=True)
-        elif isinstance(event, Post):
-            yield event
-
-
 def _encode(archive: PostArchive, encoder: Encoder) -> list[ArticleUser]:
-    from stream_app.cli.terminal import bar
-
     with bar("texts encoded", archive.texts) as progress:
         return archive.users(encoder, progress.move)
 
@@ -93,8 +83,6 @@ _NUMBERS = ("#", "score", "followers", "mean norm", "posts")
 
 
 def _print(verdict: Verdict, quantile: float, posts: int) -> None:
-    from stream_app.cli.terminal import print_table
-
     if verdict.kols:
         rows = [_row(position, user) for position, user in enumerate(verdict.kols, start=1)]
         print_table(_COLUMNS, rows, right=_NUMBERS)

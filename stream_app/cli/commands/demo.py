@@ -16,7 +16,7 @@ import click
 
 from stream_app.cli import options
 from stream_app.cli.post_files import format_option
-from stream_app.cli.speed import SPEED
+from stream_app.cli.speed import speed_option
 from stream_app.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,13 +49,7 @@ class _Plan:
     help="replay this file instead of the bundled sample",
 )
 @format_option
-@click.option(
-    "--speed",
-    type=SPEED,
-    default="max",
-    show_default=True,
-    help="max, real, or a multiple of real time like 3600x",
-)
+@speed_option("3600x")
 @click.option("--port", type=click.IntRange(0, 65_535), help="port of the dashboard; 0: any free")
 @click.option("--no-browser", is_flag=True, help="do not open the dashboard in a browser")
 @click.option("--once", is_flag=True, help="end when everything is scored, with a summary")

@@ -13,9 +13,11 @@ import click
 
 from stream_app.cli import options
 from stream_app.cli.post_files import PostFiles, files_argument, format_option
-from stream_app.cli.speed import SPEED
+from stream_app.cli.speed import speed_option
+from stream_app.cli.terminal import bar, spinner
 from stream_app.cli.wording import plural, seconds_text
 from stream_app.errors import KolError
+from stream_app.messages import Post
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -26,13 +28,7 @@ if TYPE_CHECKING:
 @click.command()
 @files_argument
 @format_option
-@click.option(
-    "--speed",
-    type=SPEED,
-    default="max",
-    show_default=True,
-    help="max, real, or a multiple of real time like 60x",
-)
+@speed_option("60x")
 @click.option("--limit", type=click.IntRange(min=1), help="send only the first so many events")
 @click.option(
     "--max-lag",
@@ -87,7 +83,6 @@ def _send(
     *,
     quiet_output: bool,
 ) -> Replayer:
-    from stream_app.cli.terminal import bar, spinner
     from stream_app.sources.replay import Replayer
 
     events: Iterable[Event]
@@ -104,8 +99,6 @@ def _send(
 
 
 def _kinds_of(events: Iterable[Event]) -> str:
-    from stream_app.messages import Post
-
     are_posts = all(isinstance(event, Post) for event in events)
     return "posts" if are_posts else "posts and interactions"
 

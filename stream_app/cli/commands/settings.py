@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stream_app.cli import options
+from stream_app.cli.terminal import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,8 +31,6 @@ def settings(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    from stream_app.cli.terminal import print_table
-
     print_table(("setting", "value", "from", "meaning"), _cells(rows), flexible="meaning")
 
 

@@ -7,15 +7,15 @@ import json
 import click
 
 from stream_app.cli import options
+from stream_app.cli.terminal import print_table
+from stream_app.cli.wording import minute_text, plural, score_text
 
 
 @click.command()
 @options.web_api
 def threshold(url: str | None, as_json: bool) -> None:
     """Show the line of every tier: the score at which users enter it and leave it."""
-    from stream_app.cli.terminal import print_table
     from stream_app.cli.web_client import WebClient
-    from stream_app.cli.wording import minute_text, plural, score_text
 
     answer = WebClient(options.read_settings(), url).get("/api/v1/threshold")
     if as_json:

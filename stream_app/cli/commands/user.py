@@ -8,6 +8,16 @@ from typing import Any
 import click
 
 from stream_app.cli import options
+from stream_app.cli.terminal import print_table
+from stream_app.cli.wording import (
+    minute_text,
+    percentile_text,
+    plural,
+    printable,
+    score_text,
+    short_count,
+    user_name,
+)
 
 
 @click.command()
@@ -32,15 +42,6 @@ def user(key: str, url: str | None, as_json: bool) -> None:
 
 def user_lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
     """Name and value of what is said about the user, in reading order."""
-    from stream_app.cli.wording import (
-        minute_text,
-        percentile_text,
-        plural,
-        printable,
-        score_text,
-        user_name,
-    )
-
     who, tier = answer["user"], answer["tier"]
     followers = who.get("follower_count")
     since = "" if tier is None else f" since {minute_text(tier['since'])}"
@@ -64,9 +65,6 @@ def user_lines(answer: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _print_factors(factors: list[dict[str, Any]]) -> None:
-    from stream_app.cli.terminal import print_table
-    from stream_app.cli.wording import score_text
-
     if not factors:
         return
     rows = [
@@ -84,9 +82,6 @@ def _print_factors(factors: list[dict[str, Any]]) -> None:
 
 
 def _print_posts(posts: list[dict[str, Any]]) -> None:
-    from stream_app.cli.terminal import print_table
-    from stream_app.cli.wording import minute_text, printable, short_count
-
     if not posts:
         return
     rows = [

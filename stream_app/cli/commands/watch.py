@@ -10,14 +10,13 @@ import click
 
 from stream_app.cli import options
 from stream_app.cli.signals import interrupts
-from stream_app.cli.terminal import columns, is_terminal
+from stream_app.cli.terminal import EVENT_COLOURS, columns, is_terminal
 from stream_app.cli.wording import event_line
 
 if TYPE_CHECKING:
     from stream_app.messages import KolEvent
 
 _POLL_S = 0.5
-COLOURS = {"promoted": "green", "demoted": "yellow"}
 
 
 @click.command()
@@ -62,5 +61,5 @@ def _show(event: KolEvent, value: bytes, *, as_json: bool) -> None:
     if as_json:
         click.echo(value)
     else:
-        click.echo(click.style(event_line(event, columns()), fg=COLOURS[event.kind]))
+        click.echo(click.style(event_line(event, columns()), fg=EVENT_COLOURS[event.kind]))
     sys.stdout.flush()

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from stream_app.cli.commands.watch import COLOURS
 from stream_app.cli.demo.background import BackgroundReplay
 from stream_app.cli.demo.settling import Settling
 from stream_app.cli.demo.worker_process import WorkerProcess
 from stream_app.cli.event_reader import EventReader
-from stream_app.cli.terminal import Bar, bar, columns, spinner
+from stream_app.cli.terminal import EVENT_COLOURS, Bar, bar, columns, spinner
 from stream_app.cli.web_client import NotReachable, Refused, WebClient
 from stream_app.cli.wording import event_line
 from stream_app.errors import FatalError
@@ -87,7 +86,7 @@ class Show:
             found = events.poll(_POLL_S)
             if found is not None:
                 event, _ = found
-                progress.say(event_line(event, columns()), COLOURS[event.kind])
+                progress.say(event_line(event, columns()), EVENT_COLOURS[event.kind])
                 self._settling.disturb()
             if monotonic() - asked >= _LAG_INTERVAL_S:
                 self._worker.check()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.commands.rankings import NUMBERS, RANKING_COLUMNS, ranking_row, tier_line
+from stream_app.cli.ranking_table import NUMBERS, RANKING_COLUMNS, ranking_row, tier_line
 from stream_app.cli.terminal import print_table
 from stream_app.cli.wording import minute_text, plural, seconds_text
 from stream_app.messages import Post

@@ -190,7 +190,7 @@ def test_a_quantile_outside_0_to_1_is_refused(q: float) -> None:
 
 def test_an_empty_sketch_has_no_quantiles_or_ranks() -> None:
     sketch = QuantileSketch()
-    assert sketch.is_empty
+    assert sketch.n == 0
     assert sketch.count_le(1.0) == 0
     questions: list[Callable[[], object]] = [
         lambda: sketch.get_quantile(0.5),
@@ -273,6 +273,9 @@ def test_batches_have_one_dimension_and_pairs_have_one_length() -> None:
     sketch = QuantileSketch()
     with pytest.raises(ValueError, match="dimension"):
         sketch.insert_many(np.zeros((2, 2)))
+    for values in (1.0, np.zeros((2, 2))):
+        with pytest.raises(ValueError, match="dimension"):
+            sketch.rebuild(values)
     with pytest.raises(ValueError, match="shape"):
         sketch.replace_many([1.0], [1.0, 2.0])
 

@@ -143,7 +143,7 @@ def test_merging_is_associative_and_commutative_and_equals_the_whole(
     right = QuantileSketch.merged([three, QuantileSketch.merged([two, one])])
     assert left == right == sketch_of(a + b + c)
     assert one == sketch_of(a)
-    assert QuantileSketch.merged([]).is_empty
+    assert QuantileSketch.merged([]).n == 0
 
 
 @given(batches, batches, st.integers(0, 6))
@@ -163,7 +163,7 @@ def test_coarsening_commutes_with_merging_and_deleting(
         merged.delete_many(np.array(b))
         assert merged == coarse
         merged.subtract(sketch_of(a))
-        assert merged.is_empty
+        assert merged.n == 0
 
 
 @given(batches, batches, st.integers(-2_000, 2_000), st.integers(0, 500), st.integers(0, 3))
@@ -178,7 +178,7 @@ def test_a_raised_floor_folds_what_is_below_so_that_it_can_be_deleted(
     coarse = sketch.copy()
     coarse.coarsen(levels)
     coarse.delete_many(np.array(before + after))
-    assert coarse.is_empty
+    assert coarse.n == 0
     for z in before:
         sketch.replace(z, 1.0)
     for _ in before:

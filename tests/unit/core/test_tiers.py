@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stream_app.core.columns import Columns
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import Tier
-from stream_app.core.tiers import TierLine, decide, draw, percentile, same_lines
+from stream_app.core.tiers import TierLine, decide, draw, percentile
 from tests.schemes import KOL, TOP, make_scheme
 
 SCHEME = make_scheme(tiers=(KOL, TOP))
@@ -168,15 +168,7 @@ def test_whoever_would_change_is_among_the_crossings_of_the_columns(
             assert index in found
 
 
-# -- comparing and placing
-
-
-def test_lines_are_the_same_when_they_decide_alike() -> None:
-    one = line(2.0, 1.0)
-    assert same_lines([one], [TierLine("kol", 0.9, 2.0, 1.0, rank_error=0.5)])
-    assert not same_lines([one], [line(2.0, 1.5)])
-    assert not same_lines([one], [line(2.0, 1.0, "top")])
-    assert not same_lines([one], [])
+# -- placing
 
 
 def test_the_percentile_is_the_share_of_the_population_scoring_at_most_this() -> None:

@@ -28,7 +28,8 @@ class Scene:
     """A worker that owns the partition of `KEY` alone, and its parts to be changed."""
 
     def __init__(self) -> None:
-        self.boards = BoardReader("127.0.0.1:1", "kol-rankings", "kol")
+        scheme = make_scheme()
+        self.boards = BoardReader("127.0.0.1:1", "kol-rankings", "kol", scheme.formula)
         self.feed = EventFeed("127.0.0.1:1", "kol-events", PARTITIONS, app_id="kol")
         self.assignor = SimpleNamespace(
             _tps_url={TP(CHANGELOG, n): f"http://w{n % 2}:1" for n in range(PARTITIONS)},
@@ -43,7 +44,6 @@ class Scene:
             assignor=self.assignor,
             conf=SimpleNamespace(canonical_url=f"http://w{OWN % 2}:1"),
         )
-        scheme = make_scheme()
         row = row_after([make_post(text="")], scheme)
         self.rows = {KEY.encode(): encode_row(row, 0.0, scheme.formula)}
         self.partitions = {OWN: Partition(OWN, PartitionMeta(), scheme)}

@@ -19,7 +19,7 @@ SKETCH = QuantileSketch().serialize()
 
 
 def reader() -> BoardReader:
-    return BoardReader("127.0.0.1:1", "kol-rankings", "kol")
+    return BoardReader("127.0.0.1:1", "kol-rankings", "kol", make_scheme().formula)
 
 
 def someone(key: str) -> Any:
@@ -28,9 +28,13 @@ def someone(key: str) -> Any:
     return msgspec.structs.replace(found, key=key)
 
 
-def pieces(sequence: int, *names: str, version: int | None = None) -> list[Any]:
+def pieces(
+    sequence: int, *names: str, version: int | None = None, formula: int | None = None
+) -> list[Any]:
     """A ranking of one user a piece."""
     line = fixed_line(sequence if version is None else version, [])
+    if formula is not None:
+        line = msgspec.structs.replace(line, formula=formula)
     return [
         record(
             RankingChunk(
@@ -91,16 +95,14 @@ def test_an_older_line_does_not_come_back() -> None:
 
 def test_a_ranking_of_another_formula_is_not_shown() -> None:
     found = reader()
-    formula = fixed_line(5, []).formula
-    found.show_only(formula + 1)
-    for one in pieces(5, "a"):
+    for one in pieces(5, "a", formula=make_scheme().formula + 1):
         found.on_record(one)
     assert found.board is None
     assert found.is_outdated
-    found.show_only(formula)
     for one in pieces(6, "b"):
         found.on_record(one)
     assert names(found) == ["b"]
+    assert not found.is_outdated
 
 
 def test_records_of_other_apps_and_empty_ones_are_passed_over() -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from stream_app.app import create_scheme
 from stream_app.core.standing import standing_of
 from stream_app.messages import rfc3339
+from stream_app.parts import create_scheme
 from stream_app.settings import load_settings
 from tests.builders import NOON
 from tests.fakes_web import Client, FakeQueries, finite, make_crowd, make_row, make_scheme, run_web

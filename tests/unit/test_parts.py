@@ -1,4 +1,4 @@
-"""What the composition root decides itself: at which address a worker is reached."""
+"""What the parts of a worker are told: at which address it is reached by others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from stream_app.app import web_url
+from stream_app.parts import web_url
 from stream_app.settings import load_settings
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, sleep
-from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 
 from confluent_kafka import (
@@ -20,7 +19,7 @@ from stream_app.errors import BrokerError
 
 T = TypeVar("T")
 
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0  # for one answer
 _READ_S: Final = 60.0  # for the whole of a small compacted topic
 _POLL_S: Final = 0.5
 _RETRY_S: Final = 0.2
@@ -48,9 +47,10 @@ class GroupOffsets:
     Every method raises BrokerError when the broker does not answer or refuses.
     """
 
-    def __init__(self, broker: str, group: str) -> None:
+    def __init__(self, broker: str, group: str, *, timeout_s: float = _TIMEOUT_S) -> None:
         self._broker = broker
         self._group = group
+        self._timeout_s = timeout_s
         self._consumer = Consumer(
             {
                 "bootstrap.servers": broker,
@@ -64,17 +64,16 @@ class GroupOffsets:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The connection has ended."""
         self._consumer.close()
 
     def places(self, topics: Iterable[str]) -> list[Place]:
         """All partitions of those topics that exist."""
-        known = self._ask(lambda: self._consumer.list_topics(timeout=_TIMEOUT_S)).topics
+        known = self._ask(lambda: self._consumer.list_topics(timeout=self._timeout_s)).topics
         return [
             Place(topic, number)
             for topic in topics
@@ -86,14 +85,14 @@ class GroupOffsets:
         """Offset of the oldest record kept, and the one that the next record will get."""
         asked = TopicPartition(*place)
         low, high = self._ask(
-            lambda: self._consumer.get_watermark_offsets(asked, timeout=_TIMEOUT_S)
+            lambda: self._consumer.get_watermark_offsets(asked, timeout=self._timeout_s)
         )
         return low, high
 
     def committed(self, places: Sequence[Place]) -> dict[Place, Committed]:
         """Of those partitions for which the group has committed an offset."""
         asked = [TopicPartition(*place) for place in places]
-        found = self._ask(lambda: self._consumer.committed(asked, timeout=_TIMEOUT_S))
+        found = self._ask(lambda: self._consumer.committed(asked, timeout=self._timeout_s))
         return {
             Place(p.topic, p.partition): Committed(p.offset, p.metadata or "")
             for p in found
@@ -131,7 +130,7 @@ class GroupOffsets:
         return {key for key, is_kept in found.items() if is_kept}
 
     def _ask(self, call: Callable[[], T]) -> T:
-        deadline = monotonic() + _TIMEOUT_S
+        deadline = monotonic() + self._timeout_s
         while True:
             try:
                 return call()
