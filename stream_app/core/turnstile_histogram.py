@@ -21,12 +21,13 @@ from stream_app.core.bucket_counts import (
     joined,
     tally,
 )
+from stream_app.core.dense_tally import DenseTally
 from stream_app.core.log_buckets import LogBuckets, values_of
 
 _NO_VALUES = np.empty(0)
 _MISSING = "the value to be taken out was never put in"
 #: Values of a rebuild counted at a time: what is computed of them (1 MiB) stays in the cache.
-_REBUILT_AT_ONCE = 1 << 17
+_REBUILT_AT_ONCE = 1 << 16
 
 
 class TurnstileHistogram:
@@ -152,10 +153,14 @@ class TurnstileHistogram:
         """
         values = values_of(z)
         store, n_zero = BucketCounts(self.buckets.floor), 0
-        for start in range(0, max(values.size, 1), _REBUILT_AT_ONCE):
-            buckets, zeros = self.buckets.of_many(values[start : start + _REBUILT_AT_ONCE])
-            store.add(tally(buckets))
-            n_zero += zeros
+        counted = DenseTally(self.buckets)
+        for start in range(0, values.size, _REBUILT_AT_ONCE):
+            part = values[start : start + _REBUILT_AT_ONCE]
+            if not counted.add(part):
+                buckets, zeros = self.buckets.of_many(part)
+                store.add(tally(buckets))
+                n_zero += zeros
+        store.add(counted.tally())
         self.store, self.n_zero, self.n = store, n_zero, values.size
 
     # -- whole sketches ------------------------------------------------------------------------
