@@ -30,7 +30,7 @@ from stream_app.engine.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
-#: Snapshots take at most this share of the applier's time, however many partitions there are.
+#: Snapshots take at most this share of the processor's time, however many partitions there are.
 _MOST_SHARE = 0.1
 
 #: One partition's sketch is checked against its columns this often.
@@ -84,7 +84,8 @@ class SnapshotPublisher:
         """Send what changed, when it is time. Raises what the broker answered to the last ones."""
         if self._app.should_stop or self.seconds_to_next() > 0:
             return
-        started = time.monotonic()
+        # Not the clock: a broker that is away for a minute must not silence us for ten.
+        started = time.thread_time()
         if self._pending:
             pending, self._pending = self._pending, []
             await asyncio.gather(*pending)
@@ -93,8 +94,8 @@ class SnapshotPublisher:
             await self._scorer.own(partition.number)
             await self._publish(partition, floor)
         self._check_one()
-        now = time.monotonic()
-        self._next = now + max(self._interval_s, (now - started) / _MOST_SHARE)
+        spent = time.thread_time() - started
+        self._next = time.monotonic() + max(self._interval_s, spent / _MOST_SHARE)
 
     async def _publish(self, partition: Partition, floor: float | None) -> None:
         unread = self._unread(partition)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,8 @@ from aiokafka.errors import MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 
 from stream_app.core.quantile_sketch import QuantileSketch
-from stream_app.core.scheme import PRESETS
+from stream_app.core.scheme import PRESETS, Scheme
+from stream_app.engine import snapshots
 from stream_app.engine.internal_records import PartitionMeta, Snapshot, decode
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.engine.user_table import meta_key
@@ -168,6 +171,28 @@ def test_a_forged_origin_cannot_stop_the_worker() -> None:
     asyncio.run(body())
 
 
+def make_publisher(
+    worker: Worker,
+    scheme: Scheme,
+    *,
+    distribution: Callable[[], QuantileSketch | None] = lambda: None,
+    interval_s: float = 0.0,
+) -> SnapshotPublisher:
+    return SnapshotPublisher(
+        app=worker.app,
+        topic=TOPICS.snapshots,
+        source_topics=(TOPICS.posts, TOPICS.interactions),
+        app_id="kol",
+        scheme=scheme,
+        rows=worker.rows,
+        scorer=worker.scorer,
+        partitions=worker.ownership.partitions,
+        distribution=distribution,
+        interval_s=interval_s,
+        metrics=worker.metrics,
+    )
+
+
 def test_users_who_share_a_bucket_are_not_left_out_of_the_ranking() -> None:
     scheme = make_scheme(ranking_size=4)
 
@@ -178,19 +203,7 @@ def test_users_who_share_a_bucket_are_not_left_out_of_the_ranking() -> None:
         await worker.score(*posts)
         partitions = worker.ownership.partitions
         merged = QuantileSketch.merged(p.sketch for p in partitions.values())
-        publisher = SnapshotPublisher(
-            app=worker.app,
-            topic=TOPICS.snapshots,
-            source_topics=(TOPICS.posts, TOPICS.interactions),
-            app_id="kol",
-            scheme=scheme,
-            rows=worker.rows,
-            scorer=worker.scorer,
-            partitions=partitions,
-            distribution=lambda: merged,
-            interval_s=0.0,
-            metrics=worker.metrics,
-        )
+        publisher = make_publisher(worker, scheme, distribution=lambda: merged)
         await publisher.publish_due()
         while publisher.seconds_to_next() > 0:  # noqa: ASYNC110  - a matter of microseconds
             await asyncio.sleep(0)
@@ -199,6 +212,31 @@ def test_users_who_share_a_bucket_are_not_left_out_of_the_ranking() -> None:
         return [standing for r in records for standing in decode(Snapshot, r.value or b"").top]
 
     assert [len(asyncio.run(ranked(likes))) >= 4 for likes in range(8)] == [True] * 8
+
+
+def test_snapshots_go_on_at_once_when_a_broker_that_was_away_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now, thread_time=time.thread_time)
+    monkeypatch.setattr(snapshots, "time", clock)
+
+    async def body() -> float:
+        nonlocal now
+        worker = await Worker(Broker(), SCHEME).start()
+        publisher = make_publisher(worker, SCHEME, interval_s=0.25)
+        await worker.score(POST)
+        worker.producer.hold = asyncio.Event()
+        await publisher.publish_due()
+        now += 1.0
+        waiting = asyncio.create_task(publisher.publish_due())
+        await asyncio.sleep(0)
+        now += 60.0
+        worker.producer.hold.set()
+        await waiting
+        return publisher.seconds_to_next()
+
+    assert asyncio.run(body()) < 5.0
 
 
 @pytest.mark.parametrize("is_wrapped", [False, True])
