@@ -7,6 +7,7 @@ from typing import Any
 import faust
 from faust import streams
 
+from stream_app.engine.conductor import QuickConductor
 from stream_app.engine.consumer import SafeConsumer
 from stream_app.engine.faust_app import SafeApp
 from stream_app.engine.recovery import SafeRecovery, SafeTableManager
@@ -31,12 +32,14 @@ def check_faust(app: SafeApp, table: Any) -> None:
             "rebalance differently: install a binary wheel of it (not NO_CYTHON, not from source)"
         )
     stream: Any = app.conf.Stream
+    transport = app._new_transport()  # noqa: SLF001
     repaired = (
         isinstance(app.tables, SafeTableManager)
         and isinstance(app.tables.recovery, SafeRecovery)
         and isinstance(table, UserTable)
         and stream is QuickStream
-        and app._new_transport().Consumer is SafeConsumer  # noqa: SLF001
+        and transport.Consumer is SafeConsumer
+        and transport.Conductor is QuickConductor
     )
     if not repaired:
         raise UsageError(
