@@ -42,6 +42,8 @@ class DenseTally:
             if not self._counts.size and not self._lay_out(scaled):
                 return False
             if self._buckets.floor != NO_FLOOR:
+                if scaled.min() == -np.inf:  # it would be lifted to the floor
+                    return False
                 np.maximum(scaled, self._buckets.floor, out=scaled)
             scaled -= self._base
             if not scaled.max() < self._counts.size:  # nor is NaN

@@ -26,7 +26,7 @@ from stream_app.core.log_buckets import LogBuckets, values_of
 
 _NO_VALUES = np.empty(0)
 _MISSING = "the value to be taken out was never put in"
-#: Values of a rebuild counted at a time: what is computed of them (1 MiB) stays in the cache.
+#: Values of a rebuild counted at a time, so that what is computed of them stays in the cache.
 _REBUILT_AT_ONCE = 1 << 16
 
 
@@ -46,8 +46,7 @@ class TurnstileHistogram:
     Attributes:
         n: How many values are in here, scores of 0 included.
         n_zero: How many of them are scores of 0.
-        buckets, inverse, store: Which z are one bucket, 1 / its width, and the counts; for this
-            package's eyes.
+        buckets, inverse, store: Which z are one bucket, 1 / its width, the counts; for insiders.
     """
 
     __slots__ = ("buckets", "inverse", "n", "n_zero", "store")

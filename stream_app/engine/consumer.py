@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any
 
 import aiokafka
 from faust.transport.drivers import aiokafka as driver
@@ -23,9 +23,8 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage, Message, ack_lock
 from mode.utils.futures import notify
 
-from stream_app.engine.conductor import QuickConductor
+from stream_app.engine.delivery import Delivery
 from stream_app.engine.order_guard import OrderGuard
-from stream_app.engine.producer import SafeProducer
 
 #: Longest wait of a fetch that finds no records. A fetch in flight holds up partitions that were
 #: resumed
@@ -210,7 +209,7 @@ class SafeConsumer(driver.Consumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Deliver records until the fetcher stops: as Faust does, less the futures."""
-        self._deliver = _Delivery(self, self.callback)
+        self._deliver = Delivery(self, self.callback)
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001
                 await asyncio.sleep(0)
@@ -239,6 +238,7 @@ class SafeConsumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         for tp, batch in (records or {}).items():
             for start in range(0, len(batch), _AT_ONCE):
+                await self._commit_if_due()
                 if self.should_stop or not self._is_current(tp, generation):
                     return
                 await self._hand_over(tp, batch[start : start + _AT_ONCE], generation)
@@ -252,13 +252,18 @@ class SafeConsumer(driver.Consumer):
             and (tp in self._get_active_partitions() or tp in self._buffered_partitions)
         )
 
-    async def _hand_over(self, tp: TP, records: Sequence[Any], generation: int) -> None:
-        """Deliver records of one partition, in order."""
+    async def _commit_if_due(self) -> None:
         if self._commit_every is not None and self._n_acked >= self._commit_every:
             self._n_acked = 0
             await self.commit()
+
+    async def _hand_over(self, tp: TP, records: Sequence[Any], generation: int) -> None:
+        """Deliver records of one partition, in order.
+
+        Nothing is awaited before they are messages of the generation they were fetched in.
+        """
         if self.app.topics.acks_enabled_for(tp.topic):
-            await self._note_gaps(tp, records)
+            self._note_gaps(tp, records)
         messages = self._to_messages(tp, records)
         conductor: Any = self.app.topics
         done = conductor.deliver(tp, messages)
@@ -270,71 +275,20 @@ class SafeConsumer(driver.Consumer):
             await self._deliver(message)
             self._read_offset[tp] = message.offset
 
-    async def _note_gaps(self, tp: TP, records: Sequence[Any]) -> None:
-        """Tell Faust which offsets hold no record, so that commits may pass them."""
-        known = self._read_offset[tp]
+    def _note_gaps(self, tp: TP, records: Sequence[Any]) -> None:
+        """Tell Faust which offsets hold no record, so that commits may pass them.
+
+        As its `_add_gap` does for one; that merges all gaps and gives the event loop a turn for
+        each, which is much where every record has one behind it: the marker of its transaction.
+        """
+        known, committed = self._read_offset[tp], self._committed_offset[tp]
+        first = -1 if committed is None else committed + 1
+        gaps = self._gap[tp]
+        before = len(gaps)
         for record in records:
-            if known and record.offset - known > 1:
-                await self._add_gap(tp, known + 1, record.offset)
-            known = record.offset
-
-
-class _Delivery:
-    """Faust's delivery of one record; only one that has to wait becomes a task."""
-
-    __slots__ = ("_callback", "_consumer")
-
-    def __init__(self, consumer: SafeConsumer, callback: Any) -> None:
-        self._consumer = consumer
-        self._callback = callback
-
-    async def __call__(self, message: Message) -> None:
-        coroutine = self._callback(message)
-        try:
-            waiting_for = coroutine.send(None)
-        except StopIteration:
-            return
-        # Suspended: buffers are full or the flow is stopped. A rebalance must be able to end the
-        # wait.
-        rest = _Rest(coroutine, waiting_for)
-        await self._consumer.wait_first(_finish(rest), self._consumer.suspend_flow.wait())
-
-
-class _Rest:
-    """The rest of a coroutine that has been advanced to its first suspension."""
-
-    __slots__ = ("_coroutine", "_waiting_for")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waiting_for = waiting_for
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        waiting_for = self._waiting_for
-        while True:
-            try:
-                sent = yield waiting_for
-            except (
-                BaseException
-            ) as exc:  # handed on: cancellation and errors belong to the coroutine
-                step: Any = self._coroutine.throw
-                argument: Any = exc
-            else:
-                step = self._coroutine.send
-                argument = sent
-            try:
-                waiting_for = step(argument)
-            except StopIteration:
-                return
-
-
-async def _finish(rest: _Rest) -> None:
-    await rest
-
-
-class SafeTransport(driver.Transport):
-    """Faust's aiokafka transport with our parts."""
-
-    Conductor: ClassVar[Any] = QuickConductor
-    Consumer: ClassVar[Any] = SafeConsumer
-    Producer: ClassVar[Any] = SafeProducer
+            offset = record.offset
+            if known and offset - known > 1 and offset >= first:
+                gaps.addi(max(known + 1, first), offset + 1)
+            known = offset
+        if len(gaps) > before:
+            gaps.merge_overlaps()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from stream_app.core.columns import Columns
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.row import Transition
 from stream_app.core.scheme import Scheme
@@ -67,6 +68,18 @@ class Decider:
         touched.standing = msgspec.structs.replace(standing, tier=event.tier)
         touched.level = new
         return event
+
+    def moved_by(self, line: Line, columns: Columns) -> list[int]:
+        """Indices of the users whose tier a line may change."""
+        names = self._scheme.names
+        bounds = {bound.name: bound for bound in line.tiers}
+        enter = [bounds[name].enter_z if name in bounds else None for name in names]
+        leave = [bounds[name].leave_z if name in bounds else None for name in names]
+        moved = set(columns.crossings(enter, leave).tolist())
+        # Members outside the population, and members of tiers that are no longer configured.
+        moved.update(((columns.tier != 0) & ~columns.counted).nonzero()[0].tolist())
+        moved.update((columns.tier < 0).nonzero()[0].tolist())
+        return sorted(moved)
 
     def _lines(self, line: Line) -> list[TierLine]:
         """The record's lines in the order of the configured tiers."""

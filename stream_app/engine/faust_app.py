@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import faust
 from faust.sensors.monitor import Monitor
+from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
 from yarl import URL
 
-from stream_app.engine.consumer import SafeTransport
+from stream_app.engine.conductor import QuickConductor
+from stream_app.engine.consumer import SafeConsumer
+from stream_app.engine.producer import SafeProducer
 from stream_app.engine.recovery import SafeTableManager
 from stream_app.engine.state_folder import state_folder
 from stream_app.engine.stream import QuickStream
@@ -47,6 +50,14 @@ class QuietMonitor(Monitor):
         self, tp: Any, offset: int, stream: Any, event: Any, state: Any = None
     ) -> None:
         """Count nothing."""
+
+
+class SafeTransport(aiokafka.Transport):
+    """Faust's aiokafka transport with our parts."""
+
+    Conductor: ClassVar[Any] = QuickConductor
+    Consumer: ClassVar[Any] = SafeConsumer
+    Producer: ClassVar[Any] = SafeProducer
 
 
 class SafeApp(faust.App):

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from stream_app.core.aggregate import new_row
+from stream_app.core.row import UserRow
 from stream_app.engine.topics import TopicNames
 from stream_app.messages import (
     BadInput,
@@ -43,6 +45,13 @@ class Accepted:
         event: Any = self.post if self.post is not None else self.interaction
         time: int = event.event_time
         return time
+
+    def new_row(self) -> UserRow:
+        """The row of its user, of whom nothing is known yet."""
+        if self.post is not None:
+            return new_row(self.post.platform, self.post.user_id)
+        event: Any = self.interaction
+        return new_row(event.platform, event.target_user_id)
 
 
 @dataclass(slots=True)

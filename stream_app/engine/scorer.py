@@ -22,9 +22,7 @@ from stream_app.core.aggregate import (
     fold_interaction,
     fold_post,
     needs_features,
-    new_row,
 )
-from stream_app.core.columns import Columns
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.row import UserRow, encode_row
 from stream_app.core.scheme import Scheme
@@ -80,7 +78,7 @@ class Scorer:
         for message, verdict in items:
             partition = batch.partitions[message.partition]
             if isinstance(verdict, Accepted):
-                known = await self._features(message.partition, verdict, features)
+                known = await self._features(batch, partition, verdict, features)
                 self._fold(batch, partition, message, verdict, known)
             elif isinstance(verdict, Rejected):
                 await self._outbox.dead_letter(message, verdict)
@@ -95,17 +93,21 @@ class Scorer:
         await self._commit(batch)
 
     async def _features(
-        self, number: int, verdict: Accepted, features: Mapping[str, TextFeatures]
+        self,
+        batch: Batch,
+        partition: Partition,
+        verdict: Accepted,
+        features: Mapping[str, TextFeatures],
     ) -> TextFeatures | None:
         """Features of a post's text, where folding it takes them."""
         post = verdict.post
         if post is None:
             return None
         known = features.get(post.text)
-        if known is None and needs_features(
-            self._rows.get(number, verdict.key), post, self._scheme
-        ):
-            return await self._encode_text(post.text)
+        if known is None:
+            row = self._touch(batch, partition, verdict).row
+            if needs_features(row, post, self._scheme):
+                return await self._encode_text(post.text)
         return known
 
     def _fold(
@@ -164,7 +166,7 @@ class Scorer:
         if touched is None:
             row = self._rows.get(partition.number, verdict.key)
             if row is None:
-                row = _row_for(verdict)
+                row = verdict.new_row()
                 self._rows.put(partition.number, verdict.key, row)
             touched = batch.touched[place] = Touched(partition, verdict.key, row)
         return touched
@@ -213,7 +215,7 @@ class Scorer:
         if edge is not None:
             partition.columns.expire(edge)
         columns = partition.columns
-        for index in self._moved_by(line, columns):
+        for index in self._decider.moved_by(line, columns):
             key = columns.keys[index]
             row = self._rows.get(number, key)
             if row is None:
@@ -225,18 +227,6 @@ class Scorer:
             )
             batch.touched[(number, key)] = touched
             self._decide(batch, touched)
-
-    def _moved_by(self, line: Line, columns: Columns) -> list[int]:
-        """Indices of the users whose tier a line may change."""
-        names = self._scheme.names
-        bounds = {bound.name: bound for bound in line.tiers}
-        enter = [bounds[name].enter_z if name in bounds else None for name in names]
-        leave = [bounds[name].leave_z if name in bounds else None for name in names]
-        moved = set(columns.crossings(enter, leave).tolist())
-        # Members outside the population, and members of tiers that are no longer configured.
-        moved.update(((columns.tier != 0) & ~columns.counted).nonzero()[0].tolist())
-        moved.update((columns.tier < 0).nonzero()[0].tolist())
-        return sorted(moved)
 
     async def repeat_line(self, number: int, version: int) -> None:
         """Send again the events of a line that was applied before but perhaps not acknowledged."""
@@ -307,10 +297,3 @@ class Scorer:
         for number, event in batch.events:
             await self._outbox.event(event, number)
         await self._outbox.settle()
-
-
-def _row_for(verdict: Accepted) -> UserRow:
-    if verdict.post is not None:
-        return new_row(verdict.post.platform, verdict.post.user_id)
-    event: Any = verdict.interaction
-    return new_row(event.platform, event.target_user_id)

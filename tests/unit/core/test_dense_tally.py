@@ -47,11 +47,11 @@ def test_buckets_beyond_what_floats_can_count_are_refused() -> None:
     assert sketch.n == 0
 
 
-@given(st.lists(any_z))
-def test_a_rebuild_in_many_parts_equals_a_batch(values: list[float]) -> None:
+@given(st.lists(any_z), st.sampled_from([None, -2000, 0]))
+def test_a_rebuild_in_many_parts_equals_a_batch(values: list[float], floor: int | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(turnstile_histogram, "_REBUILT_AT_ONCE", 3)
-        rebuilt, batch = QuantileSketch(), QuantileSketch()
+        rebuilt, batch = QuantileSketch(k_min=floor), QuantileSketch(k_min=floor)
         rebuilt.rebuild(np.array(values))
         batch.insert_many(np.array(values))
         assert rebuilt == batch
