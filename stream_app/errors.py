@@ -11,6 +11,9 @@ KolError
     └── BrokerError     the broker could not be reached in time
 """
 
+#: What to look at when a broker does not answer; the end of the line that says so.
+BROKER_ADVICE = "is Kafka running there, and is KOL_BROKER its address?"
+
 
 class KolError(Exception):
     """An error whose message is one line that says what is wrong and how to mend it."""

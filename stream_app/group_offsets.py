@@ -15,7 +15,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from stream_app.errors import BrokerError
+from stream_app.errors import BROKER_ADVICE, BrokerError
 
 T = TypeVar("T")
 
@@ -117,7 +117,10 @@ class GroupOffsets:
             message = self._consumer.poll(_POLL_S)
             if message is None:
                 if monotonic() > deadline:
-                    raise BrokerError(f"the broker at {self._broker} does not show all of {topic}")
+                    raise BrokerError(
+                        f"the broker at {self._broker} does not show all of {topic}; "
+                        f"{BROKER_ADVICE}"
+                    )
                 continue
             error = message.error()
             if error is None:
@@ -143,5 +146,5 @@ class GroupOffsets:
     def _refusal(self, error: KafkaError) -> BrokerError:
         return BrokerError(
             f"the broker at {self._broker} does not answer for the group {self._group}: "
-            f"{error.str()}"
+            f"{error.str()}; {BROKER_ADVICE}"
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from stream_app.errors import BrokerError, TopicsError
+from stream_app.errors import BROKER_ADVICE, BrokerError, TopicsError
 from stream_app.messages import BadInput, KolEvent, decode_event
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class EventReader:
             self._consumer.close()
             raise BrokerError(
                 f"no answer from the broker at {self._broker} ({error.args[0].str()}); "
-                "is Kafka running there, and is KOL_BROKER its address?"
+                f"{BROKER_ADVICE}"
             ) from error
 
     def _places(self, from_beginning: bool) -> list[TopicPartition]:

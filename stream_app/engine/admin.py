@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
     ResourceType,
 )
 
-from stream_app.errors import BrokerError, TopicsError
+from stream_app.errors import BROKER_ADVICE, BrokerError, TopicsError
 
 T = TypeVar("T")
 
@@ -167,7 +167,7 @@ class Admin:
         reason = f" ({self._reason})" if self._reason else ""
         return BrokerError(
             f"no answer from the broker at {self._broker} within {self._timeout_s:g} s{reason}; "
-            "is Kafka running there, and is KOL_BROKER its address?"
+            f"{BROKER_ADVICE}"
         )
 
 

@@ -131,7 +131,7 @@ def _env_file() -> dict[str, str]:
     try:
         found = dotenv_values(Path(".env"), encoding="utf-8")
     except UnicodeDecodeError:
-        raise SettingsError(".env: not UTF-8 text") from None
+        raise SettingsError(".env: not UTF-8 text; save it as UTF-8") from None
     return {name: value for name, value in found.items() if value is not None}
 
 

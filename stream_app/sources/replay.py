@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from stream_app.errors import BrokerError
+from stream_app.errors import BROKER_ADVICE, BrokerError
 from stream_app.messages import Post, encode_interaction, encode_post
 from stream_app.sources.events import Event
 from stream_app.sources.group_lag import GroupLag
@@ -161,7 +161,8 @@ class Replayer:
     def _after_poll(self) -> None:
         if self._failure is not None:
             raise BrokerError(
-                f"posts could not be delivered to {self._settings.broker}: {self._failure.str()}"
+                f"posts could not be delivered to {self._settings.broker}: "
+                f"{self._failure.str()}; {BROKER_ADVICE}"
             )
         if self._on_delivered is not None:
             self._on_delivered(self.delivered)

@@ -206,3 +206,19 @@ def test_no_network_and_nothing_cached_names_both_ways_out(
     assert "the hub cannot be reached" in line
     assert "KOL_ENCODER=bundled" in line
     assert "directory" in line
+
+
+# -- other commands
+
+
+def test_a_broker_that_does_not_answer_ends_a_rebuild(tmp_path: Path) -> None:
+    broker = f"127.0.0.1:{free_port()}"
+    line = complaint(tmp_path, "rebuild", code=1, broker=broker, broker_timeout="1s")
+    assert broker in line
+    assert "is Kafka running there, and is KOL_BROKER its address?" in line
+
+
+def test_schemas_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    (tmp_path / "schemas").write_text("no folder")
+    line = complaint(tmp_path, "schemas")
+    assert "cannot write schemas: " in line

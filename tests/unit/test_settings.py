@@ -158,7 +158,7 @@ def test_an_unknown_variable_in_the_env_file_is_refused_too(
 
 def test_an_env_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_bytes(b"KOL_APP_ID=\xff\n")
-    assert refusal(monkeypatch) == ".env: not UTF-8 text"
+    assert refusal(monkeypatch) == ".env: not UTF-8 text; save it as UTF-8"
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,8 @@ def replay(
     click.echo(json.dumps(asdict(summary)) if as_json else summary.line())
     if summary.too_large:
         raise KolError(
-            f"{plural(summary.too_large, 'post')} larger than the broker accepts, not delivered"
+            f"{plural(summary.too_large, 'post')} larger than the broker accepts, not delivered; "
+            "shorten them, or raise the topics' max.message.bytes"
         )
 
 

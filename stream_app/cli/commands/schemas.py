@@ -56,6 +56,10 @@ def _check(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"folder": str(folder), "differences": complaints}))
     if complaints:
-        raise KolError(f"schemas in {folder} differ: " + "; ".join(complaints))
+        raise KolError(
+            f"schemas in {folder} differ: "
+            + "; ".join(complaints)
+            + "; write them with `kol schemas`"
+        )
     if not as_json:
         click.echo(f"the schemas in {folder} are as the message types are")

@@ -38,7 +38,10 @@ def wait_until_ready(worker: WorkerProcess, client: WebClient) -> None:
         while not client.is_ready():
             worker.check()
             if monotonic() > deadline:
-                raise FatalError(f"the worker was not ready within {_READY_WITHIN_S:g} s")
+                raise FatalError(
+                    f"the worker was not ready within {_READY_WITHIN_S:g} s; its log is "
+                    f"{worker.log_path}"
+                )
             sleep(_POLL_S)
 
 

@@ -38,11 +38,11 @@ class WorkerProcess:
     ) -> None:
         self._command = command
         self._environment = environment
-        self._log_path = log_path
+        self.log_path = log_path
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        with self._log_path.open("ab") as log:
+        with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 self._command,
                 env={**os.environ, **self._environment},
@@ -77,11 +77,11 @@ class WorkerProcess:
         lines = self.last_lines()
         if code == UsageError.exit_code and lines and lines[-1].startswith("kol: "):
             return UsageError(lines[-1].removeprefix("kol: "))
-        return WorkerDied(code, lines, self._log_path)
+        return WorkerDied(code, lines, self.log_path)
 
     def last_lines(self) -> list[str]:
         """The end of its log."""
-        with self._log_path.open("rb") as log:
+        with self.log_path.open("rb") as log:
             log.seek(max(log.seek(0, os.SEEK_END) - _LAST_BYTES, 0))
             return log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
 

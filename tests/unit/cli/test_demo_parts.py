@@ -12,9 +12,12 @@ import pytest
 
 from stream_app.cli.demo.ports import free_port
 from stream_app.cli.demo.settling import Settling, reaches
+from stream_app.cli.demo.show import wait_until_ready
 from stream_app.cli.demo.summary import summary_lines
 from stream_app.cli.demo.worker_process import WorkerDied, WorkerProcess
-from stream_app.errors import UsageError
+from stream_app.cli.web_client import WebClient
+from stream_app.errors import FatalError, UsageError
+from stream_app.settings import load_settings
 from tests.builders import NOON, make_interaction, make_post
 from tests.unit.cli.fake_api import RANKINGS
 
@@ -173,3 +176,15 @@ def test_the_last_line_counts_kols_among_those_who_can_be() -> None:
     assert lines[0].startswith("2 posts of 2 users, 1 newer reading of their counts, 1 bad line;")
     assert lines[1] == "scored in 2.0 s: 2 posts/s"
     assert lines[-1] == "7 KOLs of 1801 users"
+
+
+def test_a_worker_that_takes_too_long_is_named_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream_app.cli.demo.show._READY_WITHIN_S", 0.0)
+    nobody = WebClient(load_settings(), f"http://127.0.0.1:{free_port()}")
+    with (
+        WorkerProcess({}, tmp_path / "log", python(ENDLESS)) as worker,
+        pytest.raises(FatalError, match=rf"not ready within 0 s; its log is {tmp_path}/log"),
+    ):
+        wait_until_ready(worker, nobody)

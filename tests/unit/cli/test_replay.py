@@ -13,7 +13,7 @@ import pytest
 
 from stream_app.cli.main import main
 from stream_app.cli.speed import SPEED
-from stream_app.embedded import EmbeddedBroker
+from stream_app.embedded import PRODUCE, EmbeddedBroker
 from stream_app.engine.topics import topic_table
 from stream_app.messages import (
     decode_interaction,
@@ -24,7 +24,7 @@ from stream_app.messages import (
 from stream_app.settings import Settings, load_settings
 from stream_app.sources.group_lag import GroupLag
 from tests.builders import NOON, make_interaction, make_post
-from tests.unit.sources.test_replay import records
+from tests.unit.sources.test_replay import MESSAGE_SIZE_TOO_LARGE, records
 
 TWEET = {
     "id_str": "7",
@@ -35,15 +35,29 @@ TWEET = {
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.chdir(tmp_path)
-    with EmbeddedBroker() as broker:
-        monkeypatch.setenv("KOL_BROKER", broker.bootstrap)
-        monkeypatch.setenv("KOL_PARTITIONS", "3")
-        found = load_settings()
-        for spec in topic_table(found):
-            broker.create_topic(spec.name, spec.partitions or 1)
-        yield found
+    monkeypatch.setenv("KOL_BROKER", broker.bootstrap)
+    monkeypatch.setenv("KOL_PARTITIONS", "3")
+    found = load_settings()
+    for spec in topic_table(found):
+        broker.create_topic(spec.name, spec.partitions or 1)
+    return found
+
+
+def test_posts_too_large_for_the_broker_are_counted_at_the_end(
+    broker: EmbeddedBroker, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "posts.jsonl").write_bytes(lines_of(1))
+    broker.push_request_errors(PRODUCE, [MESSAGE_SIZE_TOO_LARGE])
+    assert main(["replay", "posts.jsonl"]) == 1
+    assert "1 post larger than the broker accepts, not delivered; " in capsys.readouterr().err
 
 
 def lines_of(*times: int, user_id: str = "u1") -> bytes:
