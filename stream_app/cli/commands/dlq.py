@@ -47,7 +47,7 @@ def dlq() -> None:
     """
 
 
-@dlq.command("list")
+@dlq.command("list", short_help="Show dead letters, one line each.")
 @filter_options
 @options.broker
 @click.option(
@@ -73,7 +73,7 @@ def list_(broker: str | None, as_json: bool, **filters: Any) -> None:
         click.echo(tally(found), err=True)
 
 
-@dlq.command()
+@dlq.command(short_help="Write dead letters to a file to be corrected.")
 @filter_options
 @click.option(
     "--out",
@@ -98,7 +98,7 @@ def export(out: str, broker: str | None, **filters: Any) -> None:
     click.echo(f"{plural(written, 'dead letter')} written", err=True)
 
 
-@dlq.command()
+@dlq.command(short_help="Send corrected lines back to their topics.")
 @click.argument(
     "file",
     default=_STANDARD,

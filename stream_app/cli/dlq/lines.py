@@ -15,7 +15,7 @@ from stream_app.sources.json_lines import line_decoder
 if TYPE_CHECKING:
     from stream_app.cli.dlq.letter import Headers, Letter
 
-_Number = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 def letter_json(letter: Letter, *, bytes_only: bool = False) -> bytes:
