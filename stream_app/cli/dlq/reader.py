@@ -48,12 +48,12 @@ def letters(settings: Settings) -> Iterator[Letter]:
 
 def _to_the_ends(consumer: Consumer, topic: str, broker: str) -> Iterator[Letter]:
     waiting = _ends(consumer, topic, broker)
-    deadline = monotonic() + _TIMEOUT_S
+    trouble, deadline = "; try again", monotonic() + _TIMEOUT_S
     while waiting:
         message = consumer.poll(_POLL_S)
         if message is None:
             if monotonic() > deadline:
-                raise BrokerError(f"the broker at {broker} does not show all of {topic}; try again")
+                raise BrokerError(f"the broker at {broker} does not show all of {topic}{trouble}")
             continue
         error, partition = message.error(), message.partition()
         if error is None:
@@ -65,7 +65,8 @@ def _to_the_ends(consumer: Consumer, topic: str, broker: str) -> Iterator[Letter
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own name
             waiting.pop(partition or 0, None)
         else:
-            continue  # passing troubles, which librdkafka mends itself, or the deadline ends
+            trouble = f": {error.str()}"  # passing, and librdkafka mends it, or too late
+            continue
         deadline = monotonic() + _TIMEOUT_S
 
 

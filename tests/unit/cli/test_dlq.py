@@ -17,11 +17,12 @@ from stream_app.embedded import EmbeddedBroker
 from stream_app.engine.topics import topic_table
 from stream_app.messages import encode_post, partition_of
 from stream_app.settings import load_settings
+from stream_app.sources.replay import producer_options
 from tests.builders import make_post
 from tests.kafka.clients import consume
 from tests.unit.cli.test_dlq_parts import OWN, POST, PRIVATE, line_of, make_letter
 
-PRODUCE = 0  # number of the request in the Kafka protocol
+PRODUCE, FETCH = 0, 1  # numbers of the requests in the Kafka protocol
 PARTITIONS = 4
 
 
@@ -119,6 +120,29 @@ def test_a_broker_out_of_reach_is_one_line(
     monkeypatch.setattr("stream_app.cli.dlq.reader._TIMEOUT_S", 0.3)
     assert main(["dlq", "--broker", "127.0.0.1:1"]) == 1
     assert "no answer from the broker at 127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (KafkaError.NOT_LEADER_FOR_PARTITION, "; try again"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "authorization failed"),
+    ],
+)
+def test_a_broker_that_shows_nothing_is_one_line_with_the_reason(
+    broker: EmbeddedBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: int,
+    said: str,
+) -> None:
+    put_aside(broker, POST)
+    monkeypatch.setattr("stream_app.cli.dlq.reader._TIMEOUT_S", 1.0)
+    broker.push_request_errors(FETCH, [code] * 1_000)
+    assert main(["dlq"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "does not show all of posts-dlq" in line
+    assert said in line
 
 
 # -- export
@@ -240,3 +264,17 @@ def test_a_broker_that_takes_nothing_fails_and_says_what_has_arrived(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"kol: x.jsonl:1: not delivered to {broker.bootstrap} (")
     assert "0 were" in line
+
+
+def test_a_full_queue_is_waited_for(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "stream_app.cli.dlq.resend.producer_options",
+        lambda settings: producer_options(settings) | {"queue.buffering.max.messages": 1},
+    )
+    letters = [make_letter(value=encode_post(make_post(id=f"p{n}"))) for n in range(5)]
+    assert main(["dlq", "resend", written("x.jsonl", *map(letter_json, letters))]) == 0
+    assert [record.value for record in consume(broker.bootstrap, "posts")] == [
+        letter.value for letter in letters
+    ]

@@ -179,6 +179,12 @@ def test_bytes_only_is_base64_throughout() -> None:
     assert found["headers"] == [{"name": "trace", "value_base64": "YQ=="}]
 
 
+def test_bytes_only_is_safe_for_terminals_and_text_is_left_for_people_to_read() -> None:
+    letter = make_letter(value="影".encode(), headers=[("\x9b31m\u202e", None)])
+    assert letter_json(letter, bytes_only=True).decode("ascii").isprintable()
+    assert '"value":"影"' in letter_json(letter).decode()
+
+
 @given(st.none() | st.binary() | st.text().map(str.encode), st.booleans())
 def test_a_line_gives_back_the_bytes_of_its_letter(value: bytes | None, bytes_only: bool) -> None:
     headers = [("a", value), ("b", b"\xff"), ("c", None)]
@@ -207,6 +213,7 @@ def test_a_value_may_be_the_object_itself() -> None:
         ({"topic": None}, "topic: expected"),
         ({"headers": [{"value": "a"}]}, "headers[0].name: required"),
         ({"value": "\ud800"}, "value: "),
+        ({"value": "\udc00x"}, "value: "),
     ],
 )
 def test_a_line_that_cannot_be_meant_says_why(changes: dict[str, Any], detail: str) -> None:
