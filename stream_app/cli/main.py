@@ -28,6 +28,7 @@ ENTRIES = {
         f"{_ROOM}.replay", "replay", "Send files of posts to Kafka in event-time order."
     ),
     "watch": Entry(f"{_ROOM}.watch", "watch", "Show promotions and demotions as they happen."),
+    "dlq": Entry(f"{_ROOM}.dlq", "dlq", "List dead letters, and send corrected ones back."),
     "rankings": Entry(f"{_ROOM}.rankings", "rankings", "Show who ranks highest."),
     "user": Entry(f"{_ROOM}.user", "user", "Show one user: score, tier, and what they rest on."),
     "threshold": Entry(f"{_ROOM}.threshold", "threshold", "Show the line of every tier."),

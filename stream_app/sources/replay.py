@@ -88,7 +88,7 @@ class Replayer:
         self._stop = stop or threading.Event()
         self._failure: KafkaError | None = None
         self._room = 0
-        self._producer = Producer(_producer_options(settings))
+        self._producer = Producer(producer_options(settings))
 
     def run(self, events: Iterable[Event]) -> None:
         """Every event is acknowledged by all in-sync replicas, or counted in `too_large`.
@@ -181,7 +181,8 @@ class Replayer:
             self._failure = error
 
 
-def _producer_options(settings: Settings) -> dict[str, str | int | bool]:
+def producer_options(settings: Settings) -> dict[str, str | int | bool]:
+    """librdkafka's, of a producer that loses nothing and finds the partitions that workers do."""
     return {
         "bootstrap.servers": settings.broker,
         "partitioner": "murmur2_random",  # where the worker expects the key, see messages.user_keys

@@ -70,6 +70,7 @@ def test_commands_options_and_choices_are_completed() -> None:
     assert completions("") == list(ENTRIES)
     assert completions("t") == ["topics", "threshold"]
     assert completions("topics", "") == ["check", "create"]
+    assert completions("dlq", "") == ["export", "list", "resend"]
     assert "--speed" in completions("replay", "--")
     assert "twitter-v1" in completions("replay", "--format", "")
     assert completions("worker", "--log-level", "wa") == ["warning"]
@@ -81,7 +82,7 @@ def test_zsh_is_told_what_each_command_does() -> None:
     assert asked("zsh", "rank").splitlines() == ["plain", "rankings", ENTRIES["rankings"].summary]
 
 
-@pytest.mark.parametrize("words", ["kol ", "kol replay --format ", "kol topics "])
+@pytest.mark.parametrize("words", ["kol ", "kol replay --format ", "kol topics ", "kol dlq "])
 def test_completing_imports_nothing_heavy(words: str) -> None:
     program = PROGRAM.replace("code = main(sys.argv[1:])", "code = ending()")
     ending = "def ending():\n    try: main([])\n    except SystemExit as end: return end.code\n"

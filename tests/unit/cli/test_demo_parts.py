@@ -182,7 +182,9 @@ def test_a_worker_that_takes_too_long_is_named_with_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream_app.cli.demo.show._READY_WITHIN_S", 0.0)
-    nobody = WebClient(load_settings(), f"http://127.0.0.1:{free_port()}")
+    nobody = WebClient(
+        load_settings(), f"http://127.0.0.1:{free_port('127.0.0.1', 0, or_any=True)}"
+    )
     with (
         WorkerProcess({}, tmp_path / "log", python(ENDLESS)) as worker,
         pytest.raises(FatalError, match=rf"not ready within 0 s; its log is {tmp_path}/log"),

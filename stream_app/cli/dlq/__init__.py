@@ -1,0 +1,1 @@
+"""What `kol dlq` is made of: dead letters read, described, written to files, sent back."""
