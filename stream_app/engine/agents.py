@@ -40,8 +40,7 @@ def add_agents(
     async def elect(stream: Any) -> None:
         consumer: Any = app.consumer
         async for events in stream.noack().batches():
-            for event in events:
-                consumer.guard.taken(event.message.tp, event.message.offset, event.message.link)
+            consumer.guard.all_taken(events)
             stream.ack_all(events)
 
     app.agent(app.topic(*sources, **raw), name="score", concurrency=1)(score)

@@ -71,10 +71,8 @@ class Decider:
 
     def moved_by(self, line: Line, columns: Columns) -> list[int]:
         """Indices of the users whose tier a line may change."""
-        names = self._scheme.names
-        bounds = {bound.name: bound for bound in line.tiers}
-        enter = [bounds[name].enter_z if name in bounds else None for name in names]
-        leave = [bounds[name].leave_z if name in bounds else None for name in names]
+        lines = self._lines(line)
+        enter, leave = [tier.enter_z for tier in lines], [tier.leave_z for tier in lines]
         moved = set(columns.crossings(enter, leave).tolist())
         # Members outside the population, and members of tiers that are no longer configured.
         moved.update(((columns.tier != 0) & ~columns.counted).nonzero()[0].tolist())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from faust.types import TP
 
@@ -98,3 +98,9 @@ class OrderGuard:
                 "nothing was acknowledged"
             )
         self._taken[tp] = link
+
+    def all_taken(self, events: Iterable[Any]) -> None:
+        """The agent takes these of Faust's events, as `taken` says for each."""
+        for event in events:
+            message = event.message
+            self.taken(message.tp, message.offset, message.link)

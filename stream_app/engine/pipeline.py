@@ -98,9 +98,7 @@ class Pipeline:
         self._stream = stream
         most = self._batch_size * _INBOX_BATCHES
         async for events in stream.noack().batches():
-            for event in events:
-                message = event.message
-                guard.taken(message.tp, message.offset, message.link)
+            guard.all_taken(events)
             self._inbox.extend(events)
             self._arrived.set()
             while len(self._inbox) >= most:
@@ -111,9 +109,7 @@ class Pipeline:
         """Body of the lines' agent: they do not queue behind posts. Never returns."""
         self._line_stream = stream
         async for events in stream.noack().batches():
-            for event in events:
-                message = event.message
-                guard.taken(message.tp, message.offset, message.link)
+            guard.all_taken(events)
             self._lines.extend(events)
             self._wake.set()
 

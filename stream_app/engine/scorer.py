@@ -209,7 +209,6 @@ class Scorer:
         """Put a line in force in one partition: expire and decide whom it moves."""
         number = partition.number
         partition.meta.line = line
-        partition.changed = True
         batch.partitions[number] = partition
         edge = partition.edge()
         if edge is not None:

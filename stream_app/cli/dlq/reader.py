@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_app.cli.dlq.letter import Letter
-from stream_app.errors import BrokerError, TopicsError
+from stream_app.errors import BROKER_ADVICE, BrokerError, TopicsError
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -40,7 +40,7 @@ def letters(settings: Settings) -> Iterator[Letter]:
     except KafkaException as error:
         raise BrokerError(
             f"no answer from the broker at {settings.broker} ({error.args[0].str()}); "
-            "is Kafka running there, and is KOL_BROKER its address?"
+            f"{BROKER_ADVICE}"
         ) from error
     finally:
         consumer.close()

@@ -22,7 +22,7 @@ from stream_app.messages import (
 )
 from stream_app.messages.bad_input import shown
 from stream_app.sources import BadLine
-from stream_app.sources.lines import numbered_lines
+from stream_app.sources.lines import read_lines
 from stream_app.sources.replay import producer_options
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ def outgoing(
     Raises:
         UsageError: the file cannot be read.
     """
-    for number, line in numbered_lines(path):
-        try:
-            yield judged(settings, number, corrected(line))
-        except BadInput as bad:
-            refuse(BadLine.of(path, number, bad))
+    for found in read_lines(
+        [path], lambda line: [judged(settings, line.number, corrected(line.content))]
+    ):
+        if isinstance(found, BadLine):
+            refuse(found)
+        else:
+            yield found
 
 
 def judged(settings: Settings, number: int, record: Corrected) -> Outgoing:
