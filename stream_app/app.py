@@ -120,7 +120,14 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
         beside = Beside(
             app=worker.app, loops=worker.loops, server=server, on_end=worker.pipeline.close
         )
-        process = Process(worker.app, beside, quiet=True, redirect_stdouts=False, loop=loop)
+        process = Process(
+            worker.app,
+            beside,
+            quiet=True,
+            redirect_stdouts=False,
+            loop=loop,
+            broker_is_lost=lambda: worker.watch.reason,
+        )
         process.spinner = None
         return process.run()
     finally:

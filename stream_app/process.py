@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 #: A process that has lost its broker ends after so long, in order or not.
 _LAST_S = 10.0
+#: One that was told to stop ends after so long whatever it waits for: supervisors kill after 30 s.
+_STOP_S = 25.0
+_NOTHING_LOST = "nothing was lost: what was not committed comes again, and is not counted again"
 _REPEAT_S = 60.0
 
 
@@ -132,19 +135,49 @@ class Beside(Service):
 
 def _end_in_time(error: BrokerError) -> None:
     """Make sure that the process ends: leaving a group in order waits for a broker without end."""
+    _end_later(_LAST_S, lambda: str(error), error.exit_code)
+
+
+def _end_later(seconds: float, why: Callable[[], str | None], code: int) -> None:
+    """End the process after so long, unless it has ended by then; `why` may be None: not yet."""
 
     def end() -> None:
-        sys.stderr.write(f"kol: {error}\n")
-        sys.stderr.flush()
-        os._exit(error.exit_code)
+        line = why()
+        if line is not None:
+            sys.stderr.write(f"kol: {line}\n")
+            sys.stderr.flush()
+            os._exit(code)
 
-    timer = threading.Timer(_LAST_S, end)
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
 
 
 class Process(faust.Worker):
-    """Faust's worker process, with an exit code, and one line for known errors."""
+    """Faust's worker process, with an exit code, and one line for known errors.
+
+    `broker_is_lost` says why the broker is out of reach, in words, while it is.
+    """
+
+    def __init__(self, *args: Any, broker_is_lost: Callable[[], str | None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._broker_is_lost = broker_is_lost
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        """Stop in order, within the time that supervisors give, also without a broker."""
+        if not self._signal_stop_time:
+            _end_later(_LAST_S, self._stopped_without_broker, 0)
+            _end_later(_STOP_S, self._stopped_late, 0)
+        super()._schedule_shutdown(signal)
+
+    def _stopped_without_broker(self) -> str | None:
+        reason = self._broker_is_lost()
+        return f"told to stop while {reason}; {_NOTHING_LOST}" if reason else None
+
+    def _stopped_late(self) -> str:
+        return self._stopped_without_broker() or (
+            f"told to stop, and not done within {_STOP_S:g} s; {_NOTHING_LOST}"
+        )
 
     def _setup_logging(self) -> None:
         """Leave logging as the program has set it up."""
@@ -188,7 +221,9 @@ def known_failure(error: BaseException) -> KolError | None:
             "short; delete that folder: the rows come back from the changelog; where the topic "
             "was deleted and made again, start anew with `kol rebuild`"
         )
-    if isinstance(error, KafkaConnectionError | KafkaTimeoutError | RequestTimedOutError):
+    if isinstance(
+        error, KafkaConnectionError | KafkaTimeoutError | RequestTimedOutError | TimeoutError
+    ):
         return BrokerError(
             f"the broker was lost ({_brief(error)}); nothing was lost with it: start the worker "
             "again when Kafka runs"

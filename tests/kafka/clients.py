@@ -22,6 +22,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 )
 
 TIMEOUT_S = 30.0
+#: Until everything written has arrived, also where the broker is stopped and started meanwhile.
+FLUSH_TIMEOUT_S = 90.0
 PARTITION_OF_KEY, NOW = -1, 0  # librdkafka's words for "none given"
 
 
@@ -92,7 +94,7 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record], **config: Any
         producer.begin_transaction()
     for record in records:
         _send(producer, topic, record, delivered)
-    left = producer.flush(TIMEOUT_S)
+    left = producer.flush(FLUSH_TIMEOUT_S)
     if "transactional_id" in config:
         producer.commit_transaction(TIMEOUT_S)
     if errors or left:
