@@ -22,8 +22,9 @@ from stream_app.engine.pipeline import Pipeline
 from stream_app.engine.startup_checks import check_faust
 from stream_app.engine.state_folder import StateFolder
 from stream_app.engine.topics import topic_ids, topic_names
+from stream_app.failures import set_up_logging
 from stream_app.parts import Parts
-from stream_app.process import Beside, Process, WebServer, run_first, set_up_logging
+from stream_app.process import Beside, Process, WebServer, run_first
 from stream_app.settings import Settings, fingerprint
 
 

@@ -8,7 +8,8 @@ KolError
 │   └── StateError      the data directory or changelog belongs to other settings or another format
 └── FatalError          exit 1: the worker stops and a supervisor restarts it; nothing is lost
     ├── OrderError      a record was skipped or delivered out of order
-    └── BrokerError     the broker could not be reached in time
+    ├── BrokerError     the broker could not be reached in time, or takes no more
+    └── DiskError       the data directory takes no more
 """
 
 #: What to look at when a broker does not answer; the end of the line that says so.
@@ -50,4 +51,8 @@ class OrderError(FatalError):
 
 
 class BrokerError(FatalError):
+    pass
+
+
+class DiskError(FatalError):
     pass

@@ -1,4 +1,4 @@
-"""The worker's process: Faust and what runs beside it, signals, logging, exit code."""
+"""The worker's process: Faust and what runs beside it, signals, exit code."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import faust
 from aiohttp import web
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError
-from faust.exceptions import ConsistencyError, NotReady
+from faust.exceptions import NotReady
 from mode import Service
 
 from stream_app.engine.faust_app import SafeApp
-from stream_app.errors import BrokerError, KolError, StateError, UsageError
+from stream_app.errors import BrokerError, UsageError
+from stream_app.failures import known_failure
 from stream_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ _LAST_S = 10.0
 #: One that was told to stop ends after so long whatever it waits for: supervisors kill after 30 s.
 _STOP_S = 25.0
 _NOTHING_LOST = "nothing was lost: what was not committed comes again, and is not counted again"
-_REPEAT_S = 60.0
 
 
 class WebServer:
@@ -163,6 +162,11 @@ class Process(faust.Worker):
         super().__init__(*args, **kwargs)
         self._broker_is_lost = broker_is_lost
 
+    def _crash(self, reason: BaseException) -> None:
+        """Keep why it ends: what breaks after that, such as agents being cancelled, is no news."""
+        if self.crash_reason is None:
+            super()._crash(reason)
+
     def _schedule_shutdown(self, signal: signal.Signals) -> None:
         """Stop in order, within the time that supervisors give, also without a broker."""
         if not self._signal_stop_time:
@@ -209,97 +213,3 @@ class Process(faust.Worker):
             raise known from failure
         log.error("the worker stops: %r", failure, exc_info=failure)
         return 1
-
-
-def known_failure(error: BaseException) -> KolError | None:
-    """The error in words of ours, where a user can mend it."""
-    if isinstance(error, KolError):
-        return error
-    if isinstance(error, ConsistencyError):
-        return StateError(
-            "the state in KOL_DATA_DIR is ahead of its changelog, which was made again or cut "
-            "short; delete that folder: the rows come back from the changelog; where the topic "
-            "was deleted and made again, start anew with `kol rebuild`"
-        )
-    if isinstance(
-        error, KafkaConnectionError | KafkaTimeoutError | RequestTimedOutError | TimeoutError
-    ):
-        return BrokerError(
-            f"the broker was lost ({_brief(error)}); nothing was lost with it: start the worker "
-            "again when Kafka runs"
-        )
-    return None
-
-
-def _brief(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-class KnownFailures(logging.Filter):
-    """Leaves out the tracebacks of errors that end as one line that says what to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._is_ending = False
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to write the record."""
-        error = record.exc_info[1] if record.exc_info else None
-        known = known_failure(error) if error is not None else None
-        if known is not None:
-            # A lost connection of a library is no end yet: the broker is waited for.
-            self._is_ending |= known is error or not isinstance(known, BrokerError)
-            return False
-        # What breaks while the process ends for a known reason is no news.
-        return not (self._is_ending and record.name.startswith(("faust", "mode", "asyncio")))
-
-    def hear_thread(self, args: threading.ExceptHookArgs) -> None:
-        """Show what ended a thread, unless the process ends for a known reason anyway."""
-        if not self._is_ending:
-            threading.__excepthook__(args)
-
-
-class Repeats(logging.Filter):
-    """Lets the Kafka client say a thing once a minute, not many times a second without a broker."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[tuple[str, str], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to write the record."""
-        if not record.name.startswith("aiokafka"):
-            return True
-        key = (record.name, str(record.msg))
-        if record.created - self._said.get(key, -_REPEAT_S) < _REPEAT_S:
-            return False
-        self._said[key] = record.created
-        return True
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error: our own lines at `level`, those of libraries from warnings on."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    if level != "debug":
-        known, repeats = KnownFailures(), Repeats()
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(known)
-            handler.addFilter(repeats)
-        threading.excepthook = known.hear_thread
-    logging.getLogger("stream_app").setLevel(level.upper())
-    if level == "debug":
-        logging.getLogger().setLevel(logging.INFO)
-        return
-    # Services log under the module of their class; what Faust says in those that we have extended
-    # is for debugging.
-    for service in _our_services(Service):
-        service.logger = logging.getLogger(f"faust.{service.__name__}")
-
-
-def _our_services(base: type[Service]) -> Iterator[type[Service]]:
-    for service in base.__subclasses__():
-        if service.__module__.startswith("stream_app."):
-            yield service
-        yield from _our_services(service)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import faust
@@ -57,6 +57,17 @@ class UserTable(faust.Table[bytes, bytes]):
         for key, value in store._visible_items(self._database(partition)):  # noqa: SLF001
             if not key.startswith(RESERVED):
                 yield key, value
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take over rows in a recovery; what the store refuses stops the process.
+
+        Faust would warn, and try again with every further record, for ever.
+        """
+        try:
+            super().apply_changelog_batch(batch)
+        except Exception as error:
+            self.app.add_future(self.app.crash(error))
+            raise
 
     async def write(self, writes: list[Write]) -> None:
         """Write rows durably: changelog, confirmed, then the store. Raises what the broker answers.

@@ -86,6 +86,7 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record], **config: Any
             "partitioner": "murmur2_random",
             "enable.idempotence": True,
             "linger.ms": 20,
+            "log_level": 0,
         }
         | {name.replace("_", "."): value for name, value in config.items()}
     )
@@ -135,6 +136,16 @@ def end_offsets(bootstrap: str, topic: str) -> Mapping[int, int]:
 def partitions(bootstrap: str, topic: str) -> list[int]:
     listed = _admin(bootstrap).list_topics(timeout=TIMEOUT_S)
     return sorted(listed.topics[topic].partitions)
+
+
+def assignments(bootstrap: str, group: str) -> list[set[tuple[str, int]]]:
+    """The (topic, partition)s of each member of a consumer group."""
+    admin = _admin(bootstrap)
+    (future,) = admin.describe_consumer_groups([group]).values()
+    return [
+        {(place.topic, place.partition) for place in member.assignment.topic_partitions}
+        for member in future.result(TIMEOUT_S).members
+    ]
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from faust.exceptions import ConsistencyError
 
 from stream_app.errors import BrokerError, KolError, StateError, TopicsError
-from stream_app.process import known_failure
+from stream_app.failures import known_failure
 
 
 def test_rows_ahead_of_their_changelog_are_a_line_that_says_what_to_do() -> None:
@@ -36,7 +36,8 @@ CHATTER = """
 import logging
 from stream_app.app import run_worker
 from stream_app.engine.faust_app import QuietMonitor
-from stream_app.process import Beside, set_up_logging
+from stream_app.failures import set_up_logging
+from stream_app.process import Beside
 
 set_up_logging("info")
 for service in (QuietMonitor, Beside):
