@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -86,7 +85,7 @@ class Crew:
     def copy_state(self, member: Member) -> None:
         """Keep her state as it is at this moment, as a backup of a running machine would be."""
         shutil.rmtree(member.copy, ignore_errors=True)
-        with stopped(member.worker):
+        with member.worker.frozen():
             if member.worker.data_dir.exists():
                 shutil.copytree(member.worker.data_dir, member.copy)
 
@@ -148,13 +147,3 @@ class Crew:
         lines = member.worker.log().splitlines()
         said = lines[-1] if lines and lines[-1].startswith("kol: ") else "no word"
         return " ".join(_DETAILS.sub("", said).split())[:100]
-
-
-@contextmanager
-def stopped(worker: Worker) -> Iterator[None]:
-    """She does nothing at all inside the block."""
-    worker.freeze()
-    try:
-        yield
-    finally:
-        worker.thaw()

@@ -14,8 +14,8 @@ A fault is written `ACTION@POINT:N`, as in `kill@stored:3` or `refuse@sending:ko
 | `recovered` | when all rows are back, before the first record is fetched |
 | `revoked`, `assigned` | in a rebalance, when partitions go and when they come |
 
-TOPIC is the end of the topic's name. `refuse` and `time-out` are the answer of the broker from the
-n-th time on; the other actions happen once.
+TOPIC is the end of the topic's name. `kill` and `freeze` happen once, `tell` from the n-th passing
+on; `refuse` and `time-out` are the broker's answer from the n-th passing on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import asyncio
 import functools
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ class Fault(NamedTuple):
 def parse_fault(text: str) -> Fault:
     action, _, place = text.partition("@")
     point, _, passing = place.rpartition(":")
-    if action not in (*SIGNALS, *ANSWERS) or not point:
+    if action not in (*SIGNALS, *ANSWERS, TELL) or not point:
         raise ValueError(f"not a fault: {text}")
     return Fault(action, point, int(passing))
 
@@ -64,7 +65,7 @@ def install(fault: Fault) -> None:
     if fault.action in ANSWERS:
         _patch_sending(_answered(fault))
         return
-    act = _once(fault)
+    act = _acting(fault)
     topic = fault.point.partition(":")[2]
     if fault.point.startswith(SENDING):
         _patch_sending(_acting_before(act, topic))
@@ -78,6 +79,7 @@ def install(fault: Fault) -> None:
 
 Act = Callable[[], None]
 
+TELL = "tell"
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 ANSWERS: dict[str, KafkaError] = {
     "refuse": TopicAuthorizationFailedError("it takes no more of this"),
@@ -85,13 +87,17 @@ ANSWERS: dict[str, KafkaError] = {
 }
 
 
-def _once(fault: Fault) -> Act:
+def _acting(fault: Fault) -> Act:
     left = fault.passing
 
     def act() -> None:
         nonlocal left
         left -= 1
-        if left == 0:
+        if left > 0 or (left < 0 and fault.action != TELL):
+            return
+        sys.stderr.write(f"{fault.action}@{fault.point}\n")
+        sys.stderr.flush()
+        if fault.action != TELL:
             os.kill(os.getpid(), SIGNALS[fault.action])
 
     return act

@@ -10,14 +10,12 @@ from tests.kafka.workers import READY_TIMEOUT_S, Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 606
-#: Rows, KOL events, dead letters, forwarded records; then the leader's records.
+#: KOL events, dead letters, forwarded records, lines; for rows there is `test_barrier`.
 FAULTS = (
-    "time-out@sending:users-changelog:20",
     "refuse@sending:kol-events:3",
     "time-out@sending:posts-dlq:1",
     "refuse@sending:-posts:2",
-    "time-out@sending:kol-snapshots:5",
-    "refuse@sending:kol-thresholds:3",
+    "time-out@sending:kol-thresholds:3",
 )
 
 

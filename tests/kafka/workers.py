@@ -98,6 +98,20 @@ class Worker:
             self._process.kill()
             self.wait()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It does nothing at all inside the block, as on a machine that hangs."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
     def freeze(self) -> None:
         """It does nothing at all, as on a machine that hangs, until `thaw`."""
         self._signal(signal.SIGSTOP)
