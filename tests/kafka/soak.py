@@ -26,13 +26,14 @@ from tests.kafka.crew import Crew
 from tests.kafka.pouring import Pouring, Stops
 from tests.kafka.reckoning import Account, audit, commits_reached_the_end
 from tests.kafka.workers import Workers, line_is_applied, running
-from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, START, STEP_MS, Generator
+from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, START, Generator
 
 ROUND_S = 180.0
 RATE = 300.0
 REST_TIMEOUT_S = 180.0
-#: Between the streams of two rounds: after nine of them the users of the first are inactive.
-GAP_MS = 10 * 86_400_000
+#: Between the beginnings of two rounds, of which none lasts so long, in the time of their events:
+#: in the third, users of the first become inactive.
+APART_MS = 50 * 86_400_000
 WRONG_SHOWN = 5
 
 
@@ -106,7 +107,6 @@ class Soak:
         self._plan = plan(seed, freezing=freezing)
         self._rate = rate
         self._rounds = 0
-        self._start = START
         self._truth = Generator(seed, events=0).truth()
         self._before = Account(0, 0, [], [], {}, 0)
 
@@ -127,14 +127,13 @@ class Soak:
         generator = Generator(
             self.report.seed * 1_000 + self._rounds,
             events=int(seconds * self._rate),
-            start=self._start,
+            start=START + (self._rounds - 1) * APART_MS,
             letters=f"r{self._rounds}u",
         )
         pouring = Pouring(self._system, generator.events, self._rate)
         with pouring.flowing():
             struck = self._strike_until(monotonic() + seconds, pouring)
         sent = generator.events[: pouring.sent]
-        self._start += len(sent) * STEP_MS + GAP_MS
         self._truth.take((e.topic, e.content) for e in sent if e.content is not None)
         self.report.events += len(sent)
         self._reckon(struck)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from tests.kafka.clients import wait_for
