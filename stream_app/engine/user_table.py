@@ -66,7 +66,8 @@ class UserTable(faust.Table[bytes, bytes]):
         try:
             super().apply_changelog_batch(batch)
         except Exception as error:
-            self.app.add_future(self.app.crash(error))
+            app: Any = self.app  # its type hides that it is a service
+            app.add_future(app.crash(error))
             raise
 
     async def write(self, writes: list[Write]) -> None:
