@@ -8,6 +8,7 @@ KolError
 │   └── StateError      the data directory or changelog belongs to other settings or another format
 └── FatalError          exit 1: the worker stops and a supervisor restarts it; nothing is lost
     ├── OrderError      a record was skipped or delivered out of order
+    ├── FencedError     the partition has a newer owner: this worker was out of touch for too long
     └── BrokerError     the broker could not be reached in time
 """
 
@@ -46,6 +47,10 @@ class FatalError(KolError):
 
 
 class OrderError(FatalError):
+    pass
+
+
+class FencedError(FatalError):
     pass
 
 

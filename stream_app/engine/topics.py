@@ -32,7 +32,12 @@ _INTERNAL = {
     "segment.ms": str(10 * 60 * 1000),
     "min.cleanable.dirty.ratio": "0.1",
 }
-_CHANGELOG = {"segment.bytes": str(50 * 1024 * 1024)}
+# What the owner of a partition wrote is not to be compacted away by void records of a worker that
+# was frozen, before the owner has noticed them and written anew.
+_CHANGELOG = {
+    "segment.bytes": str(50 * 1024 * 1024),
+    "min.compaction.lag.ms": str(10 * 60 * 1000),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
