@@ -58,7 +58,12 @@ def create_app(settings: Settings) -> Worker:
     """
     parts = Parts(settings)
     check_faust(parts.app, parts.table)
-    parts.table.on_recover(parts.ownership.recover)
+
+    async def recover() -> None:
+        await parts.ownership.recover()
+        parts.pipeline.take_again()
+
+    parts.table.on_recover(recover)
     add_agents(
         parts.app, parts.pipeline, parts.sources, parts.names.thresholds, parts.names.snapshots
     )
