@@ -5,6 +5,7 @@ KolError
 │   ├── SettingsError
 │   ├── TopicsError
 │   ├── ModelError
+│   ├── AccessError    the broker does not let us in, or is not the one that we trust
 │   └── StateError      the data directory or changelog belongs to other settings or another format
 └── FatalError          exit 1: the worker stops and a supervisor restarts it; nothing is lost
     ├── OrderError      a record was skipped or delivered out of order
@@ -13,7 +14,9 @@ KolError
 """
 
 #: What to look at when a broker does not answer; the end of the line that says so.
-BROKER_ADVICE = "is Kafka running there, and is KOL_BROKER its address?"
+BROKER_ADVICE = (
+    "is Kafka running there, is KOL_BROKER its address, and does KOL_BROKER_SECURITY fit?"
+)
 
 
 class KolError(Exception):
@@ -35,6 +38,10 @@ class TopicsError(UsageError):
 
 
 class ModelError(UsageError):
+    pass
+
+
+class AccessError(UsageError):
     pass
 
 
