@@ -24,8 +24,9 @@ from stream_app.engine.pipeline import Pipeline
 from stream_app.engine.startup_checks import check_faust
 from stream_app.engine.state_folder import StateFolder
 from stream_app.engine.topics import topic_ids, topic_names
+from stream_app.failures import set_up_logging
 from stream_app.parts import Parts
-from stream_app.process import Beside, Process, WebServer, run_first, set_up_logging
+from stream_app.process import Beside, Process, WebServer, run_first
 from stream_app.settings import Settings, fingerprint
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,14 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
         beside = Beside(
             app=worker.app, loops=worker.loops, server=server, on_end=worker.pipeline.close
         )
-        process = Process(worker.app, beside, quiet=True, redirect_stdouts=False, loop=loop)
+        process = Process(
+            worker.app,
+            beside,
+            quiet=True,
+            redirect_stdouts=False,
+            loop=loop,
+            broker_is_lost=lambda: worker.watch.reason,
+        )
         process.spinner = None
         return process.run()
     finally:

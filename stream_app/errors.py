@@ -10,7 +10,8 @@ KolError
 └── FatalError          exit 1: the worker stops and a supervisor restarts it; nothing is lost
     ├── OrderError      a record was skipped or delivered out of order
     ├── FencedError     the partition has a newer owner: this worker was out of touch for too long
-    └── BrokerError     the broker could not be reached in time
+    ├── BrokerError     the broker could not be reached in time, or takes no more
+    └── DiskError       the data directory takes no more
 """
 
 #: What to look at when a broker does not answer; the end of the line that says so.
@@ -62,4 +63,8 @@ class FencedError(FatalError):
 
 
 class BrokerError(FatalError):
+    pass
+
+
+class DiskError(FatalError):
     pass

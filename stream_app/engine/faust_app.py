@@ -165,4 +165,6 @@ def create_user_table(app: SafeApp, settings: Settings) -> UserTable:
             "max_open_files": 256,
         },
     )
-    return cast(UserTable, table)
+    found = cast(UserTable, table)
+    found.client = aiokafka_arguments(settings)
+    return found

@@ -87,7 +87,7 @@ class SecuredBroker(KafkaBroker):
         """What lets a client in, as settings by name."""
         files = self.certificates
         said = {"sasl_user": USER, "sasl_password": PASSWORD}
-        return {
+        ways: dict[str, dict[str, Any]] = {
             "tls": {
                 "broker": self.address("TLS"),
                 "broker_security": "ssl",
@@ -109,7 +109,8 @@ class SecuredBroker(KafkaBroker):
                 "sasl_mechanism": "plain",
             }
             | said,
-        }[way]
+        }
+        return ways[way]
 
     def _properties(self) -> str:
         found = super()._properties()

@@ -103,6 +103,27 @@ class Worker:
             self._process.kill()
             self.wait()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It does nothing at all inside the block, as on a machine that hangs."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
+    def freeze(self) -> None:
+        """It does nothing at all, as on a machine that hangs, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it was."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def terminate(self) -> int:
         """Told to stop; returns the exit code."""
         assert self._process is not None
