@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from stream_app.broker_access import require_access
 from stream_app.engine.admin import Pulse
 from stream_app.engine.topics import DEFAULT_TIMEOUT_S, check_topics, topic_names
 from stream_app.errors import BrokerError
@@ -40,9 +41,14 @@ class BrokerWatch:
 
         Raises:
             TopicsError: they are missing or do not fit; at once, waiting would not help.
+            AccessError: the broker does not let us in; at once, for the same reason.
             BrokerError: it was out of reach for KOL_BROKER_TIMEOUT.
         """
-        await self.wait_for(lambda timeout_s: check_topics(self._settings, timeout_s=timeout_s))
+        await self.wait_for(self._check_topics)
+
+    async def _check_topics(self, timeout_s: float) -> None:
+        await asyncio.to_thread(require_access, self._settings, timeout_s=timeout_s)
+        await check_topics(self._settings, timeout_s=timeout_s)
 
     async def wait_for(self, ask: Callable[[float], Awaitable[T]]) -> T:
         """The answer to a question that takes the broker, asked again while it is out of reach.
@@ -76,7 +82,7 @@ class BrokerWatch:
                 before anything that was sent to it since can fail for the same reason.
         """
         settings = self._settings
-        pulse = Pulse(settings.broker, topic_names(settings).snapshots)
+        pulse = Pulse(settings, topic_names(settings).snapshots)
         last = clock()
         while True:
             asked = clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,9 @@ from stream_app.engine.user_table import UserTable, meta_key
 from stream_app.errors import StateError
 
 log = logging.getLogger(__name__)
+
+#: Records that taking a partition over adds to its changelog.
+_MARKER = 1
 
 
 class Ownership:
@@ -48,26 +52,36 @@ class Ownership:
         owned = sorted(tp.partition for tp in actives if tp.topic == changelog)
         for number in [number for number in self.partitions if number not in owned]:
             del self.partitions[number]
-        for number in owned:
-            self.partitions[number] = self._take(number)
+        # All are looked at before the first is taken over: a worker that has to refuse them leaves
+        # their owners alone.
+        known = {number: self._read_meta(number).epoch for number in owned}
+        before = {number: self._table.changelog_offset(number) for number in owned}
+        epochs = await asyncio.gather(
+            *[self._table.take_over(number, known[number]) for number in owned]
+        )
+        for number, epoch in zip(owned, epochs, strict=True):
+            self.partitions[number] = self._take(number, epoch, before[number])
             self._on_gained(number)
         users = sum(len(p.columns.keys) for p in self.partitions.values())
         log.info("own partitions=%s users=%d", ",".join(map(str, owned)) or "none", users)
 
-    def _take(self, number: int) -> Partition:
-        meta = self._read_meta(number)
-        meta.epoch += 1
-        if meta.line is not None and meta.line.formula != self._scheme.formula:
-            # Exponents have changed: the marks hold, the values are those of other scores.
-            meta.line = msgspec.structs.replace(meta.line, tiers=(), formula=self._scheme.formula)
+    def _take(self, number: int, epoch: int, offset_before: int | None) -> Partition:
+        """The state of a partition, taken over when its changelog was at `offset_before`."""
         offset = self._table.changelog_offset(number)
         held = self.partitions.get(number)
-        if held is not None and offset is not None and held.changelog_offset == offset:
+        is_untouched = offset_before is not None and offset == offset_before + _MARKER
+        if held is not None and held.changelog_offset == offset_before and is_untouched:
             # Nobody else has written in between: the columns are as good as rebuilt.
-            held.meta.epoch = meta.epoch
+            held.meta.epoch = epoch
+            held.changelog_offset = offset
             held.announced = False
             held.changed = True
             return held
+        meta = self._read_meta(number)
+        meta.epoch = epoch
+        if meta.line is not None and meta.line.formula != self._scheme.formula:
+            # Exponents have changed: the marks hold, the values are those of other scores.
+            meta.line = msgspec.structs.replace(meta.line, tiers=(), formula=self._scheme.formula)
         partition = Partition(number, meta, self._scheme)
         try:
             partition.load(self._table.rows(number))

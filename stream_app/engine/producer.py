@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
+from faust.exceptions import NotReady
 from faust.transport.drivers import aiokafka as driver
 
 from stream_app.messages import partition_of
@@ -14,7 +16,35 @@ _GZIP = 1
 
 
 class SafeProducer(driver.Producer):
-    """Faust's producer, which can also send what aiokafka's `send` refuses or leaves too large."""
+    """Faust's producer, which can also send what aiokafka's `send` refuses or leaves too large.
+
+    Beside it stands one for the changelog, idempotent: a record that is sent twice, since the
+    answer to it was lost, must not come to stand behind a newer one of the same key. Not for all
+    topics: a record that the broker refuses as too large breaks the sequence of those behind it.
+    """
+
+    _in_order: AIOKafkaProducer | None = None
+
+    async def on_start(self) -> None:
+        """Connect both."""
+        await super().on_start()
+        settings = {**self._settings_default(), **self._settings_auth()}
+        self._in_order = AIOKafkaProducer(**settings, enable_idempotence=True)
+        await self._in_order.start()
+
+    async def on_stop(self) -> None:
+        """Send what is left, and disconnect."""
+        if self._in_order is not None:
+            in_order, self._in_order = self._in_order, None
+            await in_order.stop()
+        await super().on_stop()
+
+    @property
+    def in_order(self) -> AIOKafkaProducer:
+        """The changelog's producer. Raises NotReady while there is none."""
+        if self._in_order is None:
+            raise NotReady("the producer of the changelog is not started, or stopped")
+        return self._in_order
 
     async def send_alone(
         self,

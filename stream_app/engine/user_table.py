@@ -11,18 +11,18 @@ changelog says.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import faust
 import rocksdict
-from aiokafka.errors import MessageSizeTooLargeError
 from faust.stores.rocksdb import Store
 from faust.types import TP
 
-#: Keys of reserved rows begin with NUL, which no user key does.
-RESERVED = b"\x00"
+from stream_app.engine.changelog import Changelog, LogRecord, Pair, epoch_of
+from stream_app.engine.fencing import RESERVED, Fencing
 
 
 def meta_key(partition: int) -> bytes:
@@ -46,75 +46,92 @@ class Write(NamedTuple):
 class UserTable(faust.Table[bytes, bytes]):
     """Rows by (partition, key); raw bytes on both sides."""
 
+    #: what a client needs to reach the broker (`broker_access.aiokafka_arguments`)
+    client: Mapping[str, Any] = MappingProxyType({})
+
     def read(self, partition: int, key: bytes) -> bytes | None:
         """The row's bytes, or None; one point read in the partition's own database."""
-        value: bytes | None = self._database(partition).get(key)
+        value: bytes | None = self.database(partition).get(key)
         return value
 
     def rows(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """All (key, bytes) of users in a partition, reserved rows left out."""
         store: Any = self.data
-        for key, value in store._visible_items(self._database(partition)):  # noqa: SLF001
+        for key, value in store._visible_items(self.database(partition)):  # noqa: SLF001
             if not key.startswith(RESERVED):
                 yield key, value
 
-    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take over rows in a recovery; what the store refuses stops the process.
-
-        Faust would warn, and try again with every further record, for ever.
-        """
-        try:
-            super().apply_changelog_batch(batch)
-        except Exception as error:
-            app: Any = self.app  # its type hides that it is a service
-            app.add_future(app.crash(error))
-            raise
+    async def take_over(self, partition: int, least_epoch: int = 0) -> int:
+        """Become the partition's only writer; returns the epoch of this time (`Fencing`)."""
+        return await self._fencing.take_over(partition, least_epoch)
 
     async def write(self, writes: list[Write]) -> None:
-        """Write rows durably: changelog, confirmed, then the store. Raises what the broker answers.
+        """Write rows durably: changelog, confirmed, then the store.
 
         Order within a partition is kept, so a reserved row written last vouches for those before
-        it.
+        it. Raises what the broker answers, and FencedError where somebody else is the owner now.
         """
-        groups: dict[int, list[Write]] = {}
-        for write in writes:
-            groups.setdefault(write.partition, []).append(write)
-        last = await asyncio.gather(
-            *[self._send(partition, group) for partition, group in groups.items()]
+        groups: dict[int, list[Pair]] = {}
+        for partition, key, value in writes:
+            groups.setdefault(partition, []).append((key, value))
+        await asyncio.gather(
+            *[self._fencing.write(partition, pairs) for partition, pairs in groups.items()]
         )
-        for (partition, group), offset in zip(groups.items(), last, strict=True):
-            batch = rocksdict.WriteBatch(raw_mode=True)
-            for _, key, value in group:
-                batch.put(key, value)
-            batch.put(Store.offset_key, b"%d" % offset)
-            self._database(partition).write(batch)
 
-    async def _send(self, partition: int, writes: list[Write]) -> int:
-        """Send rows as few record batches, in order; returns the last one's offset.
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take over records of the changelog, in a recovery; Faust calls it.
 
-        A future for each row, as `send` gives, costs more than all the rest of a write.
+        What the store refuses stops the process: Faust would warn, and try again with every
+        further record, for ever.
         """
-        faust_producer: Any = self.app.producer
-        producer = faust_producer._ensure_producer()  # noqa: SLF001
-        topic, now = self.changelog_topic_name, time.time_ns() // 1_000_000
-        batch, count, sent = producer.create_batch(), 0, []
-        for _, key, value in writes:
-            if batch.append(timestamp=now, key=key, value=value) is None:
-                sent.append(await producer.send_batch(batch, topic, partition=partition))
-                batch, count = producer.create_batch(), 0
-                if batch.append(timestamp=now, key=key, value=value) is None:
-                    raise MessageSizeTooLargeError(f"a row of {len(value)} bytes: {key!r}")
-            count += 1
-        sent.append(await producer.send_batch(batch, topic, partition=partition))
-        confirmed = await asyncio.gather(*sent)
-        offset: int = confirmed[-1].offset + count - 1
-        return offset
+        groups: dict[int, list[LogRecord]] = {}
+        for event in batch:
+            message = event.message
+            epoch = epoch_of(message.headers or ())
+            record = LogRecord(message.offset, message.key, message.value, epoch)
+            groups.setdefault(message.partition, []).append(record)
+        try:
+            for partition, records in groups.items():
+                self._fencing.absorb(partition, records)
+        except Exception as error:
+            app: Any = self.app
+            app.add_future(app.crash(error))
+            raise
 
     def changelog_offset(self, partition: int) -> int | None:
         """Offset of the changelog up to which the local store is complete."""
         offset: int | None = self.data.persisted_offset(TP(self.changelog_topic_name, partition))
         return offset
 
-    def _database(self, partition: int) -> Any:
+    @cached_property
+    def _fencing(self) -> Fencing:
+        changelog = Changelog(self.app, self.changelog_topic_name, self.client)
+        return Fencing(changelog, RocksRows(self))
+
+    def database(self, partition: int) -> Any:
+        """The partition's RocksDB."""
         store: Any = self.data
         return store._db_for_partition(partition)  # noqa: SLF001
+
+
+class RocksRows:
+    """The table's local stores, as fencing sees them."""
+
+    def __init__(self, table: UserTable) -> None:
+        self._table = table
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        return self._table.read(partition, key)
+
+    def put(self, partition: int, pairs: Iterable[Pair], offset: int) -> None:
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in pairs:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(Store.offset_key, b"%d" % offset)
+        self._table.database(partition).write(batch)
+
+    def offset(self, partition: int) -> int | None:
+        return self._table.changelog_offset(partition)

@@ -96,7 +96,7 @@ def reckon(
 def commits_reached_the_end(workers: Workers) -> bool:
     """Whether the group has committed everything that the source topics and the lines hold."""
     names = workers.names
-    with GroupOffsets(workers.broker, workers.settings.app_id) as group:
+    with GroupOffsets(workers.settings, workers.settings.app_id) as group:
         places = group.places((names.posts, names.interactions, names.thresholds))
         committed = group.committed(places)
         ends = {place: group.bounds(place)[1] for place in places}

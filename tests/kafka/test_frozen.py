@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
-import pytest
+import psutil  # type: ignore[import-untyped] # it has no types of its own
 
 from tests.kafka.clients import wait_for
 from tests.kafka.feeding import Flow, flowing
@@ -20,7 +19,6 @@ TELLS = "tell@sending:kol-events:1"
 SCORED_MEANWHILE = 300
 
 
-@pytest.mark.xfail(strict=False, reason="a frozen worker is not fenced yet")
 def test_a_worker_that_wakes_in_the_middle_of_a_write_ends_and_has_spoilt_nothing(
     workers: Callable[..., Workers], seeded: Callable[[int], int]
 ) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from stream_app import parts
 from stream_app.app import run_worker
+from stream_app.cli.leaving import leave
 from stream_app.engine import faust_app
 from stream_app.engine.faust_app import SafeApp
 from stream_app.errors import KolError
@@ -84,4 +85,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(leave(main()))

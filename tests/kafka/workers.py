@@ -89,6 +89,11 @@ class Worker:
             return False
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         return self._process is None or self._process.poll() is not None
 
@@ -97,11 +102,6 @@ class Worker:
         if self._process is not None:
             self._process.kill()
             self.wait()
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

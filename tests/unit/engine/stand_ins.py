@@ -18,6 +18,7 @@ from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.row import UserRow, decode_row
 from stream_app.core.scheme import Scheme
 from stream_app.core.tiers import Line, TierLine, draw
+from stream_app.engine.fencing import RESERVED, Fencing
 from stream_app.engine.intake import Intake
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
@@ -25,7 +26,7 @@ from stream_app.engine.ownership import Ownership
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 from stream_app.engine.topics import TopicNames
-from stream_app.engine.user_table import RESERVED, Write
+from stream_app.engine.user_table import Write
 from stream_app.messages import (
     Interaction,
     KolEvent,
@@ -38,6 +39,7 @@ from stream_app.messages import (
 )
 from tests.fakes import FakeEncoder
 from tests.schemes import make_scheme
+from tests.unit.engine.memory_log import MemoryLog, MemoryRows
 
 PARTITIONS = 4
 TOPICS = TopicNames(
@@ -94,10 +96,13 @@ class Broker:
         self.fuse = Fuse()
         #: everything confirmed, in order: ("row", key) and ("sent", topic)
         self.journal: list[tuple[str, Any]] = []
-        self.rows: dict[int, dict[bytes, bytes]] = {n: {} for n in range(PARTITIONS)}
-        self.changelog: dict[int, int] = dict.fromkeys(range(PARTITIONS), -1)
+        self.log = MemoryLog(self._confirm_row)
         self.sent: list[Sent] = []
         self.source: dict[tuple[str, int], list[Any]] = {}
+
+    def _confirm_row(self, key: bytes) -> None:
+        self.fuse.burn()
+        self.journal.append(("row", key))
 
     def append(
         self,
@@ -143,31 +148,34 @@ class Broker:
 
 
 class Table:
-    """`UserTable` in memory: a write reaches the changelog row by row and may be cut anywhere."""
+    """`UserTable` in memory, with the real fencing; it begins with what the changelog holds."""
 
     changelog_topic_name = TOPICS.changelog
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+        self._rows = MemoryRows()
+        self._fencing = Fencing(broker.log, self._rows)
+        for partition, records in broker.log.records.items():
+            self._fencing.absorb(partition, records)
 
     def read(self, partition: int, key: bytes) -> bytes | None:
-        return self._broker.rows[partition].get(key)
+        return self._rows.get(partition, key)
 
     def rows(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        for key, value in self._broker.rows[partition].items():
+        for key, value in self._rows.pairs.get(partition, {}).items():
             if not key.startswith(RESERVED):
                 yield key, value
 
-    async def write(self, writes: list[Write]) -> None:
-        await asyncio.sleep(0)
-        for partition, key, value in writes:
-            self._broker.fuse.burn()
-            self._broker.rows[partition][key] = value
-            self._broker.changelog[partition] += 1
-            self._broker.journal.append(("row", key))
+    async def take_over(self, partition: int, least_epoch: int = 0) -> int:
+        return await self._fencing.take_over(partition, least_epoch)
 
-    def changelog_offset(self, partition: int) -> int:
-        return self._broker.changelog[partition]
+    async def write(self, writes: list[Write]) -> None:
+        for partition in dict.fromkeys(write.partition for write in writes):
+            pairs = [(key, value) for number, key, value in writes if number == partition]
+            await self._fencing.write(partition, pairs)
+
+    def changelog_offset(self, partition: int) -> int | None:
+        return self._rows.offset(partition)
 
 
 class Producer:

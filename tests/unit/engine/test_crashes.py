@@ -60,9 +60,9 @@ class Source:
     async def run(self) -> Worker:
         done = 0
         while True:
-            worker = await Worker(self.broker, SCHEME).start()
             self.broker.fuse.left = self.fuses.pop(0) if self.fuses else None
             try:
+                worker = await Worker(self.broker, SCHEME).start()
                 for step in self.todo[done:]:
                     await self._apply(worker, step)
                     done += 1
@@ -106,7 +106,7 @@ def absorbed(row: UserRow) -> UserRow:
     return msgspec.structs.replace(row, offsets={}, tier=None, tier_since=None, transition=None)
 
 
-@given(steps(), st.lists(st.integers(0, 9), max_size=4), st.lists(st.booleans(), max_size=4))
+@given(steps(), st.lists(st.integers(0, 14), max_size=4), st.lists(st.booleans(), max_size=4))
 def test_rows_and_events_are_the_same_whenever_the_worker_dies(
     todo: list[Step], fuses: list[int], overtakes: list[bool]
 ) -> None:

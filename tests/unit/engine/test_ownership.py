@@ -88,9 +88,13 @@ def test_topic_ids_that_a_broker_does_not_tell_are_no_reason_to_refuse() -> None
 @pytest.mark.parametrize("key", [meta_key(HOME), U1.encode()])
 def test_rows_of_an_unknown_format_are_refused(key: bytes) -> None:
     broker = asyncio.run(with_state())
-    broker.rows[HOME][key] = b"\x63" + broker.rows[HOME][key][1:]
+    of_the_future = b"\x63" + broker.log.rows(HOME)[key][1:]
+    asyncio.run(broker.log.append(HOME, [(key, of_the_future)], 1))
+    before = broker.log.end(HOME)
     with pytest.raises(StateError, match=f"partition {HOME}: .*99 is not known"):
         restart(broker)
+    if key == meta_key(HOME):
+        assert broker.log.end(HOME) == before, "its owner was disturbed"
 
 
 def test_a_partition_kept_through_a_rebalance_keeps_its_columns_unless_another_wrote() -> None:
@@ -196,7 +200,7 @@ def worker_sketch(worker: Worker) -> Any:
 
 def test_the_reserved_row_holds_what_a_new_owner_must_know() -> None:
     broker = asyncio.run(with_state())
-    meta = decode(PartitionMeta, broker.rows[HOME][meta_key(HOME)])
+    meta = decode(PartitionMeta, broker.log.rows(HOME)[meta_key(HOME)])
     assert msgspec.structs.asdict(meta) == {
         "epoch": 1,
         "fingerprint": {"half_life": "30d"},

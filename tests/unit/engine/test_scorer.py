@@ -10,8 +10,9 @@ from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import standing_of
 from stream_app.core.tiers import Line
+from stream_app.engine.fencing import RESERVED
 from stream_app.engine.internal_records import PartitionMeta, decode
-from stream_app.engine.user_table import RESERVED, meta_key, unsent_key
+from stream_app.engine.user_table import meta_key, unsent_key
 from stream_app.errors import OrderError
 from stream_app.messages import partition_of, rfc3339
 from tests.builders import NOON, make_interaction, make_post

@@ -8,8 +8,8 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.standing import standing_of
+from stream_app.engine.fencing import RESERVED
 from stream_app.engine.internal_records import TopPiece, encode, in_pieces
-from stream_app.engine.user_table import RESERVED
 from stream_app.messages import partition_of
 from tests.builders import make_post
 from tests.histories import row_after
