@@ -97,14 +97,12 @@ class Report:
 class Soak:
     """One run, round by round."""
 
-    def __init__(
-        self, system: Workers, broker: KafkaBroker, *, seed: int, rate: float, freezing: bool
-    ) -> None:
+    def __init__(self, system: Workers, broker: KafkaBroker, *, seed: int, rate: float) -> None:
         self.report = Report(seed)
         self._system = system
         self._crew = Crew(system)
         self._scene = Scene(self._crew, broker)
-        self._plan = plan(seed, freezing=freezing)
+        self._plan = plan(seed)
         self._rate = rate
         self._rounds = 0
         self._truth = Generator(seed, events=0).truth()
@@ -206,16 +204,14 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def soak(
-    home: Path, *, seconds: float, seed: int, round_s: float = ROUND_S, freezing: bool = False
-) -> Report:
+def soak(home: Path, *, seconds: float, seed: int, round_s: float = ROUND_S) -> Report:
     """Run one below `home`, where the logs of broker and workers stay."""
     memories = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
     with (
         KafkaBroker(home / "kafka") as broker,
         running(broker.bootstrap, "soak-", home, **memories) as system,
     ):
-        made = Soak(system, broker, seed=seed, rate=RATE, freezing=freezing)
+        made = Soak(system, broker, seed=seed, rate=RATE)
         report = made.run(seconds, round_s)
     for line in report.lines():
         say(line)
@@ -226,14 +222,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, help="of events and faults; without one by chance")
-    parser.add_argument("--freeze", action="store_true", help="also freeze workers and thaw them")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
     say(f"seed {seed}; again with SEED={seed}")
     home = Path(tempfile.mkdtemp(prefix="kol-soak-"))
     say(f"logs are in {home}")
     try:
-        report = soak(home, seconds=60 * options.minutes, seed=seed, freezing=options.freeze)
+        report = soak(home, seconds=60 * options.minutes, seed=seed)
     except KafkaUnavailable as error:
         sys.stderr.write(f"{error}\n")
         return 2
