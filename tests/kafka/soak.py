@@ -13,7 +13,7 @@ import argparse
 import secrets
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -57,12 +57,13 @@ class Report:
     """What a soak has found."""
 
     seed: int
+    #: how workers ended that were not told to, and how often
+    ended: Counter[str]
     events: int = 0
     kol_events: int = 0
     repeated: int = 0
     wrong: list[str] = field(default_factory=list)
     tried: dict[str, Tried] = field(default_factory=lambda: defaultdict(Tried))
-    ended: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     twice: int = 0
     events_wrong: int = 0
@@ -98,9 +99,9 @@ class Soak:
     """One run, round by round."""
 
     def __init__(self, system: Workers, broker: KafkaBroker, *, seed: int, rate: float) -> None:
-        self.report = Report(seed)
         self._system = system
         self._crew = Crew(system)
+        self.report = Report(seed, self._crew.ended)
         self._scene = Scene(self._crew, broker)
         self._plan = plan(seed)
         self._rate = rate
@@ -108,7 +109,7 @@ class Soak:
         self._truth = Generator(seed, events=0).truth()
         self._before = Account(0, 0, [], [], {}, 0)
 
-    def run(self, seconds: float, round_s: float) -> Report:
+    def run(self, seconds: float, round_s: float) -> None:
         end = monotonic() + seconds
         self._crew.start(self._crew.members[0])
         self._crew.start(self._crew.members[1])
@@ -117,8 +118,6 @@ class Soak:
             self._round(min(round_s, left))
         for member in self._crew.wanted:
             self._crew.stop(member)
-        self.report.ended = dict(self._crew.ended)
-        return self.report
 
     def _round(self, seconds: float) -> None:
         self._rounds += 1
@@ -170,8 +169,10 @@ class Soak:
         found = audit(self._system, self._crew.wanted[0].worker, self._truth)
         report, before = self.report, self._before
         report.lost, report.twice = found.lost, found.twice
-        report.wrong, report.events_wrong = found.wrong, len(found.events_wrong)
-        report.wrong += found.events_wrong
+        report.wrong, report.events_wrong = (
+            found.wrong + found.events_wrong,
+            len(found.events_wrong),
+        )
         report.kol_events = sum(map(len, found.events.values()))
         report.repeated = found.repeated
         for name in struck:
@@ -212,10 +213,12 @@ def soak(home: Path, *, seconds: float, seed: int, round_s: float = ROUND_S) -> 
         running(broker.bootstrap, "soak-", home, **memories) as system,
     ):
         made = Soak(system, broker, seed=seed, rate=RATE)
-        report = made.run(seconds, round_s)
-    for line in report.lines():
-        say(line)
-    return report
+        try:
+            made.run(seconds, round_s)
+        finally:  # also where workers never come to rest, which fails
+            for line in made.report.lines():
+                say(line)
+    return made.report
 
 
 def main() -> int:

@@ -89,11 +89,15 @@ class Worker:
         except (OSError, HTTPException):
             return False
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def is_frozen(self) -> bool:
         """Whether it does nothing at all; fails with the log when the process has ended."""
-        assert self._process is not None, self.log()
-        assert self._process.poll() is None, self.log()
-        return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED)
+        assert not self.has_ended, self.log()
+        return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
 
     @property
     def has_ended(self) -> bool:
