@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -66,6 +66,17 @@ def delete_topic(bootstrap: str, name: str) -> None:
     for future in admin.delete_topics([name]).values():
         future.result(TIMEOUT_S)
     wait_for(lambda: name not in admin.list_topics(timeout=TIMEOUT_S).topics, f"{name} to go")
+
+
+#: For a `Writer` whose broker goes away and comes back: an idempotent producer of librdkafka may
+#: then wait for ever. One batch at a time keeps the order, and a batch sent again is so small that
+#: every memory of ours knows it.
+STURDY: Final = {
+    "enable_idempotence": False,
+    "max_in_flight": 1,
+    "batch_num_messages": 4,
+    "message_timeout_ms": 900_000,
+}
 
 
 class Writer:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event as Flag
 from threading import Thread
+from typing import Any
 
 from tests.kafka.clients import produce
 from tests.kafka.workers import Workers
@@ -17,11 +18,15 @@ SHARE = 0.03
 STOP_TIMEOUT_S = 120.0
 
 
-def send(workers: Workers, events: Sequence[Event]) -> None:
-    """All of them are in Kafka after the call, in their order within each partition."""
+def send(workers: Workers, events: Sequence[Event], **config: Any) -> None:
+    """All of them are in Kafka after the call, in their order within each partition.
+
+    `config` as for a `Writer`.
+    """
     topics = {"posts": workers.names.posts, "interactions": workers.names.interactions}
     for kind, topic in topics.items():
-        produce(workers.broker, topic, [event.record for event in events if event.topic == kind])
+        records = [event.record for event in events if event.topic == kind]
+        produce(workers.broker, topic, records, **config)
 
 
 class Flow:
@@ -31,8 +36,9 @@ class Flow:
     long the next step takes, on a fast machine or a busy one.
     """
 
-    def __init__(self, workers: Workers, events: Sequence[Event]) -> None:
+    def __init__(self, workers: Workers, events: Sequence[Event], **config: Any) -> None:
         self._workers = workers
+        self._config = config
         self._events = events
         self._allowed = 0
         self._ended = Flag()
@@ -60,14 +66,14 @@ class Flow:
         self._ended.set()
 
     def _send(self, count: int) -> None:
-        send(self._workers, self._events[self.sent : self.sent + count])
+        send(self._workers, self._events[self.sent : self.sent + count], **self._config)
         self.sent += count
 
 
 @contextmanager
-def flowing(workers: Workers, events: Sequence[Event]) -> Iterator[Flow]:
-    """Events flow inside the block, and all are out after it."""
-    flow = Flow(workers, events)
+def flowing(workers: Workers, events: Sequence[Event], **config: Any) -> Iterator[Flow]:
+    """Events flow inside the block, and all are out after it; `config` as for a `Writer`."""
+    flow = Flow(workers, events, **config)
     thread = Thread(target=flow.run, name="flow")
     thread.start()
     try:

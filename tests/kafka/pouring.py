@@ -10,7 +10,7 @@ from time import monotonic
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tests.kafka.clients import Writer
+from tests.kafka.clients import STURDY, Writer
 from tests.kafka.workers import Workers
 from tests.stream_of_events import Event
 
@@ -26,8 +26,7 @@ class Pouring:
     def __init__(self, workers: Workers, events: Sequence[Event], rate: float) -> None:
         names = workers.names
         self._topics = {"posts": names.posts, "interactions": names.interactions}
-        # Of the producer's own time-outs none is to come before the broker is back.
-        self._writer = Writer(workers.broker)
+        self._writer = Writer(workers.broker, **STURDY)
         self._events = events
         self._rate = rate
         self._ended = Flag()

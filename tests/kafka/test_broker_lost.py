@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kafka.broker import KafkaBroker, free_port
-from tests.kafka.clients import wait_for
+from tests.kafka.clients import STURDY, wait_for
 from tests.kafka.feeding import flowing, send
 from tests.kafka.reckoning import reckon
 from tests.kafka.refusing import refusal
@@ -87,7 +87,7 @@ def test_a_broker_that_goes_away_and_comes_back_costs_nothing(
     stays, leaves = system.make("stays"), system.make("leaves")
     for worker in (stays.launch(), leaves.launch()):
         worker.wait_ready()
-    with flowing(system, generator.events) as flow:
+    with flowing(system, generator.events, **STURDY) as flow:
         flow.allow(0.5)
         wait_until_handled(leaves, 100)
         broker.stop(kill=True)
