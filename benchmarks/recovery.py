@@ -24,14 +24,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
-
 from benchmarks.environment import describe
+from benchmarks.filling import fill, new_producer, send
 from benchmarks.running import MIB, MemoryCurve, Running, folder_bytes
-from benchmarks.user_rows import Writer, folded, users, without_tier
+from benchmarks.user_rows import folded, users, without_tier
 from stream_app.core.row import decode_header, decode_row
 from stream_app.core.scheme import Scheme
-from stream_app.engine.changelog import EPOCH_HEADER
 from stream_app.engine.topics import create_topics, topic_names
 from stream_app.messages import encode_post, partition_of
 from stream_app.parts import create_scheme
@@ -43,33 +41,11 @@ SAMPLE = 2_000
 RECOVERING = b"recovering"
 
 
-def producer(broker: str) -> Producer:
-    return Producer(
-        {
-            "bootstrap.servers": broker,
-            "partitioner": "murmur2_random",
-            "linger.ms": 50,
-            "queue.buffering.max.messages": 200_000,
-        }
-    )
-
-
-def send(sender: Producer, *arguments: Any, **options: Any) -> None:
-    """Produce, waiting while too much is on its way."""
-    while True:
-        try:
-            sender.produce(*arguments, **options)
-            sender.poll(0)
-            return
-        except BufferError:
-            sender.poll(0.1)
-
-
 def score_sample(broker: str, topic: str, partitions: int, seed: int) -> dict[bytes, list[int]]:
     """Send the sample's posts; the offsets of each user's."""
     ends = [0] * partitions
     offsets: dict[bytes, list[int]] = {}
-    sender = producer(broker)
+    sender = new_producer(broker)
     for user in users(0, SAMPLE, seed):
         number = partition_of(user.key, partitions)
         for post in user.posts:
@@ -95,20 +71,6 @@ def check_sample(
             raise AssertionError(f"{user.key!r}: the worker wrote {theirs}, not {row}")
         equal += theirs.tier is None and decode_header(value).posts == len(user.posts)
     return equal
-
-
-def fill(broker: str, names: Any, scheme: Scheme, options: argparse.Namespace) -> dict[str, float]:
-    """Write the rows of all users beyond the sample to the changelog."""
-    writer, sender = Writer(scheme, names.posts, options.seed), producer(broker)
-    begun, size = time.perf_counter(), 0
-    for user in users(SAMPLE, options.users, options.seed):
-        number, row = writer.row(user, options.partitions)
-        headers = [(EPOCH_HEADER, b"1")]
-        send(sender, names.changelog, row, key=user.key, partition=number, headers=headers)
-        size += len(row) + len(user.key)
-    sender.flush()
-    count = options.users - SAMPLE
-    return {"bytes_per_row": size / count, "seconds": time.perf_counter() - begun}
 
 
 def start(home: Path, environ: dict[str, str], count: int) -> tuple[Running, dict[str, Any]]:
@@ -169,7 +131,8 @@ def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str,
         broker, names, scheme, offsets, options.seed
     )
     report["memory_with_sample_mib"] = base
-    report["changelog"] = fill(broker, names, scheme, options)
+    rest = range(SAMPLE, options.users)
+    report["changelog"] = fill(broker, names, scheme, rest, options.partitions, options.seed)
     home = folder / "worker"
     worker, report["without_local_state"] = start(home, given, options.users)
     if options.hold:

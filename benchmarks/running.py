@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -74,6 +75,12 @@ class Running:
         _, body = self.ask("/metrics")
         lines = (line.rpartition(" ") for line in body.decode().splitlines())
         return sum(float(value) for key, _, value in lines if key.partition("{")[0] == name)
+
+    def partitions(self) -> set[int]:
+        """The partitions that it owns; none while it does not answer."""
+        _, body = self.ask("/metrics")
+        found = re.findall(r'^kol_lag\{[^}]*partition="(\d+)"', body.decode(), re.MULTILINE)
+        return set(map(int, found))
 
     def wait_until_ready(self) -> float:
         """Seconds from its start until it is ready."""
