@@ -26,6 +26,7 @@ def new_producer(broker: str, linger_ms: int = 50) -> Producer:
             "bootstrap.servers": broker,
             "partitioner": "murmur2_random",
             "linger.ms": linger_ms,
+            "enable.idempotence": True,  # a batch sent again would come behind later ones
             "queue.buffering.max.messages": 200_000,
         }
     )
