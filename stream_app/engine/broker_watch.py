@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from stream_app.broker_access import require_access
 from stream_app.engine.admin import Pulse
 from stream_app.engine.topics import DEFAULT_TIMEOUT_S, check_topics, topic_names
 from stream_app.errors import BrokerError
@@ -38,12 +39,14 @@ class BrokerWatch:
 
         Raises:
             TopicsError: they are missing or do not fit; at once, waiting would not help.
+            AccessError: the broker does not let us in; at once, for the same reason.
             BrokerError: it was out of reach for KOL_BROKER_TIMEOUT.
         """
         deadline = monotonic() + self._settings.broker_timeout
         while True:
             left = max(deadline - monotonic(), 1.0)
             try:
+                await asyncio.to_thread(require_access, self._settings, timeout_s=left)
                 await check_topics(self._settings, timeout_s=min(DEFAULT_TIMEOUT_S, left))
             except BrokerError as error:
                 if monotonic() >= deadline:
@@ -62,7 +65,7 @@ class BrokerWatch:
                 before anything that was sent to it since can fail for the same reason.
         """
         settings = self._settings
-        pulse = Pulse(settings.broker, topic_names(settings).snapshots)
+        pulse = Pulse(settings, topic_names(settings).snapshots)
         last = clock()
         while True:
             asked = clock()
