@@ -20,6 +20,7 @@ import asyncio
 import itertools
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import threading
@@ -144,15 +145,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="joins, and as many leaves")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log-level", default="warning")
+    parser.add_argument("--logs", type=Path, help="copy the workers' logs to this folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, KafkaBroker(Path(folder)) as broker:
         found = measure(options, Path(folder), broker.bootstrap)
+        for log in Path(folder).glob("*/log") if options.logs else ():
+            shutil.copy(log, options.logs / f"{log.parent.name}.log")
     joins, leaves = summary(found["joins_s"]), summary(found["leaves_s"])
     share = sum(found["again"]) / found["events"]
     report = {
         "benchmark": "rebalance",
         "environment": describe(["faust-streaming", "aiokafka", "msgspec", "rocksdict"]),
-        **vars(options),
+        **{name: value for name, value in vars(options).items() if name != "logs"},
         "stop_in_a_join_s": joins,
         "stop_in_a_leave_s": leaves,
         "leaving_took_s": found["leaving_took_s"],

@@ -144,7 +144,10 @@ class Columns:
             raise ValueError("z must be real numbers or -inf")
         self.sketch.insert_many(z[eligible])
         self._make_room(end)
-        self._index.update(new)
+        if first:
+            self._index.update(new)
+        else:
+            self._index = new
         self.keys.extend(keys)
         self._z[first:end] = z
         self._last_post[first:end] = last_post
