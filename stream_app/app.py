@@ -142,6 +142,9 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
             broker_is_lost=lambda: worker.watch.reason,
         )
         process.spinner = None
-        return process.run()
+        code = process.run()
+        if code == 0:
+            worker.ownership.keep()
+        return code
     finally:
         folder.close()

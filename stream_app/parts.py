@@ -19,6 +19,7 @@ from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
 from stream_app.engine.intake import Intake
 from stream_app.engine.internal_records import record_key
+from stream_app.engine.kept_columns import KeptColumns
 from stream_app.engine.leader import Leader
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
@@ -27,6 +28,7 @@ from stream_app.engine.pipeline import Pipeline
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
+from stream_app.engine.state_folder import state_folder
 from stream_app.engine.topics import TopicNames, topic_names
 from stream_app.engine.user_table import UserTable
 from stream_app.messages import TextFeatures
@@ -108,7 +110,13 @@ class Parts:
 
     @cached_property
     def ownership(self) -> Ownership:
-        return Ownership(app=self.app, table=self.table, scheme=self.scheme, on_gained=self._forget)
+        return Ownership(
+            app=self.app,
+            table=self.table,
+            scheme=self.scheme,
+            on_gained=self._forget,
+            kept=KeptColumns(state_folder(self.settings), self.scheme),
+        )
 
     def _forget(self, number: int) -> None:
         """A partition was gained: what is known of it is of another owner's time."""

@@ -20,6 +20,7 @@ ROW_FORMAT = 1
 #: format, length of the tier's name, z, newest post (ms), posts ever, version of the line that
 #: last moved the user (0: none did), hash of the formula that gave z
 _HEADER = struct.Struct("<BB6xdqQqQ")
+HEADER_BYTES = _HEADER.size
 
 
 class RememberedPost(msgspec.Struct, array_like=True, gc=False):

@@ -31,6 +31,10 @@ _WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 #: Larger than any record a source topic carries once decompressed; the broker has its own limit.
 _MOST_REQUEST_BYTES = 64 * 1024 * 1024
 
+#: Heartbeats in a session, some of which may be late; and the longest time between two, for it is
+#: with a heartbeat that a worker learns that others join.
+_HEARTBEATS = 6
+_HEARTBEAT_S = 1.0
 
 #: Added to what a record may wait for the broker.
 _WATCH_FIRST_S = 30.0
@@ -99,8 +103,8 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         stream_buffer_maxsize=8_192,
         broker_max_poll_records=1_000,
         broker_commit_interval=1.0,
-        broker_session_timeout=30.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=min(settings.session_timeout / _HEARTBEATS, _HEARTBEAT_S),
         broker_request_timeout=90.0,
         consumer_auto_offset_reset="earliest",
         producer_linger=0.005,
