@@ -174,6 +174,17 @@ class Subscription:
             raise StopAsyncIteration
         return item
 
+    def ready(self, most: int) -> list[tuple[str, bytes]]:
+        """Take those that have come already, so many at most."""
+        found = [self._missed.popleft() for _ in range(min(most, len(self._missed)))]
+        while len(found) < most and not self._fresh.empty():
+            item = self._fresh.get_nowait()
+            if item is None:
+                self._fresh.put_nowait(None)  # the end, for whoever asks next
+                break
+            found.append(item)
+        return found
+
     async def aclose(self) -> None:
         """The reader has gone."""
         self._on_close(self)

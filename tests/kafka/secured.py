@@ -86,8 +86,8 @@ class SecuredBroker(KafkaBroker):
     def settings(self, way: str) -> dict[str, Any]:
         """What lets a client in, as settings by name."""
         files = self.certificates
-        said = {"sasl_user": USER, "sasl_password": PASSWORD}
-        return {
+        said: dict[str, Any] = {"sasl_user": USER, "sasl_password": PASSWORD}
+        ways: dict[str, dict[str, Any]] = {
             "tls": {
                 "broker": self.address("TLS"),
                 "broker_security": "ssl",
@@ -109,7 +109,8 @@ class SecuredBroker(KafkaBroker):
                 "sasl_mechanism": "plain",
             }
             | said,
-        }[way]
+        }
+        return ways[way]
 
     def _properties(self) -> str:
         found = super()._properties()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trustme
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from stream_app.broker_access import (
     aiokafka_arguments,
