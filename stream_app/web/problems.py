@@ -90,5 +90,6 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         detail = _DETAILS.get(error.status, error.reason)
         return problem_response(ProblemError(error.status, detail, kept))
     except Exception:
-        logger.exception("request failed method=%s path=%s", request.method, request.path)
+        path = request.rel_url.raw_path  # in one line, whatever it holds
+        logger.exception("request failed method=%s path=%s", request.method, path)
         return problem_response(ProblemError(500, "the worker's log says what went wrong"))

@@ -26,8 +26,8 @@ RETRY_MS = 2000
 #: Events in one write: a reader that is behind costs no more than one that is not.
 _AT_ONCE = 64
 #: All streams together write so often, that many of them leave the worker its time: each waits
-#: longer between two writes the more there are, half a second where there are a thousand.
-_WRITES_PER_S = 2_000
+#: longer between two writes the more there are, a second where there are a thousand.
+_WRITES_PER_S = 1_000
 _MANY = 20
 #: All streams send the same few events, which are put into words once.
 _SHARED = 512
