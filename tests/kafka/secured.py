@@ -30,7 +30,7 @@ USER = "kol"
 #: Found nowhere else, so that its traces can be looked for. Signs that configuration files,
 #: shells and URLs give a meaning to are in it.
 PASSWORD = "hush-Zq7=,;%41 ümläut"  # noqa: S105 - of a broker that lives for a minute
-KEY_PASSWORD = "hush-key-Xw3"  # noqa: S105
+KEY_PASSWORD = "hush-key-Xw3"  # noqa: S105 - as above
 
 _LISTENERS = """
 listeners={listeners},CONTROLLER://{controller}
