@@ -95,7 +95,7 @@ def _one_line(text: str) -> str:
     # Files, workers and brokers have a say in it: none of them commands the terminal.
     from stream_app.cli.wording import printable
 
-    return printable(text)
+    return printable(" ".join(text.split()))
 
 
 def _replace_unprintable() -> None:

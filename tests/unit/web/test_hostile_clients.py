@@ -30,7 +30,8 @@ def serve(
         made = create_web_app(
             queries or FakeQueries(), token=None, base_url="http://127.0.0.1:1", **options
         )
-        async with TestServer(made) as server, asyncio.timeout(2 * TIMEOUT_S):
+        server = TestServer(made)
+        async with server, asyncio.timeout(2 * TIMEOUT_S):
             await check(server)
             async with ClientSession(server.make_url("/")) as client:  # it goes on
                 assert (await client.get("/healthz")).status == 200
