@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from functools import lru_cache
 
 import msgspec
@@ -114,11 +115,16 @@ async def _send(response: web.StreamResponse, events: EventStream, context: Cont
             upcoming = asyncio.create_task(_next(events))
             await _write(response, b"".join(frame(*one) for one in at_once))
             if context.streams.taken >= _MANY:
-                await asyncio.wait({closed}, timeout=context.streams.taken / _WRITES_PER_S)
+                await asyncio.wait({closed}, timeout=_pause_s(context.streams.taken))
     finally:
         for task in (closed, upcoming):
             task.cancel()
         await asyncio.gather(closed, upcoming, return_exceptions=True)
+
+
+def _pause_s(streams: int) -> float:
+    """Not the same for all, or all would write at the same moment for ever."""
+    return random.uniform(0.5, 1.5) * streams / _WRITES_PER_S  # noqa: S311 - guards nothing
 
 
 async def _next(events: EventStream) -> tuple[str, bytes] | None:
