@@ -100,6 +100,12 @@ class Feed:
         if error is None and user < STARS:
             self.offsets[user, number] = message.offset()
 
+    def burst(self, posts: int) -> None:
+        """So many posts of all but the stars, as fast as the broker takes them."""
+        for _ in range(posts):
+            self.post(self._random.randrange(STARS, self._users))
+        self._producer.flush()
+
     def keep_on(self, rate: float, end: threading.Event) -> None:
         """Posts of all but the stars, evenly, until told to end."""
         while not end.wait(1.0 / rate):
@@ -109,15 +115,16 @@ class Feed:
 class Worker:
     """A worker's answers, over one connection."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int) -> None:
         self.port = port
+        self.pid = pid
         self._connection: HTTPConnection | None = None
 
     def get(self, path: str) -> Any:
         """The answer, None while there is none."""
         try:
             if self._connection is None:
-                self._connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+                self._connection = self.connect()
             self._connection.request("GET", path)
             response = self._connection.getresponse()
             body = response.read()
@@ -125,6 +132,10 @@ class Worker:
             self._connection = None
             return None
         return json.loads(body) if response.status == 200 else None
+
+    def connect(self) -> HTTPConnection:
+        """A connection of the caller's own."""
+        return HTTPConnection("127.0.0.1", self.port, timeout=10)
 
     def shows(self, kind: str, user: int, number: int) -> bool:
         """Whether the user's post of this number is seen."""
@@ -164,7 +175,7 @@ def started(environ: dict[str, str], folder: Path, count: int) -> Iterator[list[
                         stderr=log,
                     )
                 )
-            workers.append(Worker(port))
+            workers.append(Worker(port, processes[-1].pid))
         for worker in workers:
             wait(lambda ready=worker: ready.get("/readyz") is not None)
         yield workers

@@ -26,7 +26,7 @@ from stream_app.engine.state_folder import StateFolder
 from stream_app.engine.topics import topic_ids, topic_names
 from stream_app.failures import set_up_logging
 from stream_app.parts import Parts
-from stream_app.process import Beside, Process, WebServer, run_first
+from stream_app.process import Beside, Process, WebServer, allow_open_files, run_first
 from stream_app.settings import Settings, fingerprint
 
 log = logging.getLogger(__name__)
@@ -123,6 +123,7 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     overheard = warning(settings)
     if overheard is not None:
         log.warning("%s", overheard)
+    allow_open_files(settings)
     worker = create_app(settings)
     server, folder = WebServer(worker.web_app, settings), StateFolder(settings)
     try:

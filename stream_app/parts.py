@@ -227,4 +227,5 @@ class Parts:
             answers,
             token=token.get_secret_value() if token is not None else None,
             base_url=web_url(self.settings),
+            most_streams=self.settings.web_streams,
         )

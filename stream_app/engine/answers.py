@@ -14,7 +14,8 @@ from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.engine.board_reader import BoardReader
 from stream_app.engine.broker_watch import BrokerWatch
-from stream_app.engine.event_feed import EventFeed, Subscription
+from stream_app.engine.event_feed import EventFeed
+from stream_app.engine.event_log import Subscription
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.partition import Partition
 from stream_app.engine.user_table import UserTable

@@ -156,6 +156,9 @@ class Settings(BaseSettings):
     web_token: Token = Field(
         None, description="bearer token; required when bound elsewhere than loopback"
     )
+    web_streams: int = Field(
+        2_000, ge=1, le=100_000, description="most event streams that may be open at once"
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = Field(
         "info", description="debug, info, warning or error"
     )
