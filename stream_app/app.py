@@ -99,9 +99,10 @@ async def _prepare(
     await worker.watch.wait_for_topics()
     names = topic_names(settings)
     sources = [names.posts, names.interactions, names.thresholds, names.snapshots]
-    ids = await topic_ids(settings, [*sources, names.changelog])
+    watch = worker.watch
+    ids = await watch.wait_for(lambda _: topic_ids(settings, [*sources, names.changelog]))
     folder.claim(ids[names.changelog])
-    await asyncio.to_thread(refuse_lost_rows, settings)
+    await watch.wait_for(lambda _: asyncio.to_thread(refuse_lost_rows, settings))
     if encoder is None:
         is_article = settings.preset == "article"
         encoder = await asyncio.to_thread(create_encoder, settings, logits_norm=is_article)

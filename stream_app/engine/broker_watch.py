@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from stream_app.broker_access import require_access
 from stream_app.engine.admin import Pulse
@@ -16,6 +16,8 @@ from stream_app.settings import duration_text
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +44,35 @@ class BrokerWatch:
             AccessError: the broker does not let us in; at once, for the same reason.
             BrokerError: it was out of reach for KOL_BROKER_TIMEOUT.
         """
+        await self.wait_for(self._check_topics)
+
+    async def _check_topics(self, timeout_s: float) -> None:
+        await asyncio.to_thread(require_access, self._settings, timeout_s=timeout_s)
+        await check_topics(self._settings, timeout_s=timeout_s)
+
+    async def wait_for(self, ask: Callable[[float], Awaitable[T]]) -> T:
+        """The answer to a question that takes the broker, asked again while it is out of reach.
+
+        Args:
+            ask: gets the time that it may take, in seconds.
+
+        Raises:
+            BrokerError: it was out of reach for KOL_BROKER_TIMEOUT.
+        """
         deadline = monotonic() + self._settings.broker_timeout
         while True:
             left = max(deadline - monotonic(), 1.0)
             try:
-                await asyncio.to_thread(require_access, self._settings, timeout_s=left)
-                await check_topics(self._settings, timeout_s=min(DEFAULT_TIMEOUT_S, left))
+                answer = await ask(min(DEFAULT_TIMEOUT_S, left))
             except BrokerError as error:
                 if monotonic() >= deadline:
                     raise
+                self.reason = f"waiting for the broker at {self._settings.broker}"
                 log.warning("waiting for the broker: %s", error)
                 await asyncio.sleep(_RETRY_S)
             else:
                 self.reason = None
-                return
+                return answer
 
     async def run(self, *, clock: Callable[[], float] = monotonic) -> None:
         """Ask the broker again and again, for ever.

@@ -41,10 +41,10 @@ class Step(NamedTuple):
     pause_s: float | None
 
 
-def plan(seed: int, *, freezing: bool) -> Iterator[Step]:
+def plan(seed: int) -> Iterator[Step]:
     """Each kind of fault as often as any other, in an order that the seed decides."""
     chance = random.Random(f"faults {seed}")
-    kinds = [name for name in FAULTS if freezing or name not in FREEZING]
+    kinds = list(FAULTS)
     while True:
         chance.shuffle(kinds)
         for name in kinds:
@@ -168,12 +168,32 @@ def _frozen(scene: Scene, step: Step) -> bool:
     if member.worker.has_ended:
         return False
     member.worker.freeze()
+    _thaw_late(scene, member, step)
+    return True
+
+
+def _frozen_in_a_write(scene: Scene, step: Step) -> bool:
+    """She wakes, after her partitions have gone to others, with rows that she is about to write."""
+    member = _choose(scene.crew.wanted, step.who)
+    scene.crew.stop(member)
+    passing = 1 + int(CRASH_POINTS["sending:users-changelog"] * step.who)
+    scene.crew.start(member, "--fault", f"freeze@sending:users-changelog:{passing}")
+    member.is_frozen = True  # so that nobody asks her anything
+    is_frozen = scene.crew.wait(
+        lambda: member.worker.has_ended or member.worker.is_frozen(), DEATH_TIMEOUT_S
+    )
+    _thaw_late(scene, member, step)
+    return is_frozen
+
+
+def _thaw_late(scene: Scene, member: Member, step: Step) -> None:
+    """Her session has ended by then; how she ends, if she does, is counted."""
     member.is_frozen = True
     scene.crew.pass_time(SESSION_S * (1.5 + step.size))
     member.is_frozen = False
-    member.worker.thaw()
+    if not member.worker.has_ended:
+        member.worker.thaw()
     scene.crew.pass_time(1.0)
-    return True
 
 
 def _broker_restarts(scene: Scene, _: Step) -> bool:
@@ -209,9 +229,8 @@ FAULTS: dict[str, Callable[[Scene, Step], bool]] = {
     "state wiped": _wiped,
     "older state": _older,
     "worker frozen": _frozen,
+    "worker frozen in a write": _frozen_in_a_write,
     "broker restarts": _broker_restarts,
     "broker away, up to 15 s": _broker_away,
     "broker hangs": _broker_hangs,
 }
-#: Those without an outside hand, in which redelivery is owed to the rebalance alone.
-FREEZING = {"worker frozen"}

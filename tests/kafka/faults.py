@@ -6,7 +6,6 @@ A fault is written `ACTION@POINT:N`, as in `kill@stored:3` or `refuse@sending:ko
 |---|---|
 | `sending:TOPIC` | before each batch or record is handed to the producer for that topic |
 | `confirmed:TOPIC` | when the broker has taken one, before anybody is told |
-| `writing` | before each write to the local store |
 | `stored` | when rows are in the changelog and in the local store, before any KOL event is sent |
 | `applied` | when a batch's KOL events are confirmed, before it is acknowledged |
 | `acknowledged` | when a batch is acknowledged, before the next commit |

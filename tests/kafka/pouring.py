@@ -70,9 +70,7 @@ class Stops:
         self._places = [
             TopicPartition(workers.names.changelog, p) for p in range(workers.settings.partitions)
         ]
-        self._consumer = Consumer(
-            {"bootstrap.servers": workers.broker, "group.id": "watches", "log_level": 0}
-        )
+        self._broker = workers.broker
         self._ended = Flag()
         self._lock = Lock()
         self._ends: dict[int, int] = {}
@@ -86,13 +84,19 @@ class Stops:
         return longest if longest >= LEAST_STOP_S else 0.0
 
     def run(self) -> None:
+        consumer = self._ask()
         while not self._ended.wait(TICK_S):
-            for place in self._places:
-                try:
-                    _, end = self._consumer.get_watermark_offsets(place, timeout=ASK_TIMEOUT_S)
-                except KafkaException:
-                    continue  # the broker is away: a stop like any other
-                self._note(place.partition, end)
+            try:
+                for place in self._places:
+                    _, end = consumer.get_watermark_offsets(place, timeout=ASK_TIMEOUT_S)
+                    self._note(place.partition, end)
+            except KafkaException:  # the broker is away: a stop like any other
+                consumer.close()
+                consumer = self._ask()
+        consumer.close()
+
+    def _ask(self) -> Consumer:
+        return Consumer({"bootstrap.servers": self._broker, "group.id": "watches", "log_level": 0})
 
     def _note(self, partition: int, end: int) -> None:
         now = monotonic()

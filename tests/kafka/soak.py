@@ -13,7 +13,7 @@ import argparse
 import secrets
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -26,13 +26,14 @@ from tests.kafka.crew import Crew
 from tests.kafka.pouring import Pouring, Stops
 from tests.kafka.reckoning import Account, audit, commits_reached_the_end
 from tests.kafka.workers import Workers, line_is_applied, running
-from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, START, STEP_MS, Generator
+from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, START, Generator
 
 ROUND_S = 180.0
 RATE = 300.0
 REST_TIMEOUT_S = 180.0
-#: Between the streams of two rounds: after nine of them the users of the first are inactive.
-GAP_MS = 10 * 86_400_000
+#: Between the beginnings of two rounds, of which none lasts so long, in the time of their events:
+#: in the third, users of the first become inactive.
+APART_MS = 50 * 86_400_000
 WRONG_SHOWN = 5
 
 
@@ -56,12 +57,13 @@ class Report:
     """What a soak has found."""
 
     seed: int
+    #: how workers ended that were not told to, and how often
+    ended: Counter[str]
     events: int = 0
     kol_events: int = 0
     repeated: int = 0
     wrong: list[str] = field(default_factory=list)
     tried: dict[str, Tried] = field(default_factory=lambda: defaultdict(Tried))
-    ended: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     twice: int = 0
     events_wrong: int = 0
@@ -96,21 +98,18 @@ class Report:
 class Soak:
     """One run, round by round."""
 
-    def __init__(
-        self, system: Workers, broker: KafkaBroker, *, seed: int, rate: float, freezing: bool
-    ) -> None:
-        self.report = Report(seed)
+    def __init__(self, system: Workers, broker: KafkaBroker, *, seed: int, rate: float) -> None:
         self._system = system
         self._crew = Crew(system)
+        self.report = Report(seed, self._crew.ended)
         self._scene = Scene(self._crew, broker)
-        self._plan = plan(seed, freezing=freezing)
+        self._plan = plan(seed)
         self._rate = rate
         self._rounds = 0
-        self._start = START
         self._truth = Generator(seed, events=0).truth()
         self._before = Account(0, 0, [], [], {}, 0)
 
-    def run(self, seconds: float, round_s: float) -> Report:
+    def run(self, seconds: float, round_s: float) -> None:
         end = monotonic() + seconds
         self._crew.start(self._crew.members[0])
         self._crew.start(self._crew.members[1])
@@ -119,22 +118,19 @@ class Soak:
             self._round(min(round_s, left))
         for member in self._crew.wanted:
             self._crew.stop(member)
-        self.report.ended = dict(self._crew.ended)
-        return self.report
 
     def _round(self, seconds: float) -> None:
         self._rounds += 1
         generator = Generator(
             self.report.seed * 1_000 + self._rounds,
             events=int(seconds * self._rate),
-            start=self._start,
+            start=START + (self._rounds - 1) * APART_MS,
             letters=f"r{self._rounds}u",
         )
         pouring = Pouring(self._system, generator.events, self._rate)
         with pouring.flowing():
             struck = self._strike_until(monotonic() + seconds, pouring)
         sent = generator.events[: pouring.sent]
-        self._start += len(sent) * STEP_MS + GAP_MS
         self._truth.take((e.topic, e.content) for e in sent if e.content is not None)
         self.report.events += len(sent)
         self._reckon(struck)
@@ -173,8 +169,10 @@ class Soak:
         found = audit(self._system, self._crew.wanted[0].worker, self._truth)
         report, before = self.report, self._before
         report.lost, report.twice = found.lost, found.twice
-        report.wrong, report.events_wrong = found.wrong, len(found.events_wrong)
-        report.wrong += found.events_wrong
+        report.wrong, report.events_wrong = (
+            found.wrong + found.events_wrong,
+            len(found.events_wrong),
+        )
         report.kol_events = sum(map(len, found.events.values()))
         report.repeated = found.repeated
         for name in struck:
@@ -207,34 +205,33 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def soak(
-    home: Path, *, seconds: float, seed: int, round_s: float = ROUND_S, freezing: bool = False
-) -> Report:
+def soak(home: Path, *, seconds: float, seed: int, round_s: float = ROUND_S) -> Report:
     """Run one below `home`, where the logs of broker and workers stay."""
     memories = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
     with (
         KafkaBroker(home / "kafka") as broker,
         running(broker.bootstrap, "soak-", home, **memories) as system,
     ):
-        made = Soak(system, broker, seed=seed, rate=RATE, freezing=freezing)
-        report = made.run(seconds, round_s)
-    for line in report.lines():
-        say(line)
-    return report
+        made = Soak(system, broker, seed=seed, rate=RATE)
+        try:
+            made.run(seconds, round_s)
+        finally:  # also where workers never come to rest, which fails
+            for line in made.report.lines():
+                say(line)
+    return made.report
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, help="of events and faults; without one by chance")
-    parser.add_argument("--freeze", action="store_true", help="also freeze workers and thaw them")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else secrets.randbelow(1_000_000)
     say(f"seed {seed}; again with SEED={seed}")
     home = Path(tempfile.mkdtemp(prefix="kol-soak-"))
     say(f"logs are in {home}")
     try:
-        report = soak(home, seconds=60 * options.minutes, seed=seed, freezing=options.freeze)
+        report = soak(home, seconds=60 * options.minutes, seed=seed)
     except KafkaUnavailable as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import psutil  # type: ignore[import-untyped] # it has no types of its own
-
 from tests.kafka.clients import wait_for
 from tests.kafka.feeding import Flow, flowing
 from tests.kafka.reckoning import reckon
@@ -30,7 +28,7 @@ def test_a_worker_that_wakes_in_the_middle_of_a_write_ends_and_has_spoilt_nothin
     other.wait_ready()
     with flowing(system, generator.events) as flow:
         flow.allow(0.4)
-        wait_for(lambda: is_frozen(frozen), "the worker to freeze", READY_TIMEOUT_S)
+        wait_for(frozen.is_frozen, "the worker to freeze", READY_TIMEOUT_S)
         takes_over(system, other, flow)
 
         frozen.thaw()
@@ -41,11 +39,6 @@ def test_a_worker_that_wakes_in_the_middle_of_a_write_ends_and_has_spoilt_nothin
     assert "Traceback" not in after, after
     assert after.splitlines()[-1].startswith("kol: "), after
     reckon(system, other, generator.truth())
-
-
-def is_frozen(worker: Worker) -> bool:
-    assert not worker.has_ended, worker.log()
-    return bool(psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
 
 
 def takes_over(system: Workers, other: Worker, flow: Flow) -> None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
+from tests.kafka.chaos import FAULTS, plan
 from tests.kafka.soak import soak
 
-SECONDS = 35.0
+SECONDS = 30.0
+
+
+def test_a_seed_gives_one_plan_in_which_every_fault_has_its_turn() -> None:
+    steps = list(islice(plan(3), 2 * len(FAULTS)))
+    assert steps == list(islice(plan(3), 2 * len(FAULTS)))
+    assert steps != list(islice(plan(4), 2 * len(FAULTS)))
+    for turn in (steps[: len(FAULTS)], steps[len(FAULTS) :]):
+        assert {step.fault for step in turn} == set(FAULTS)
 
 
 def test_random_faults_one_after_another_lose_nothing(

@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote
 
+import psutil  # type: ignore[import-untyped] # it has no types of its own
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -92,6 +93,11 @@ class Worker:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def is_frozen(self) -> bool:
+        """Whether it does nothing at all; fails with the log when the process has ended."""
+        assert not self.has_ended, self.log()
+        return bool(psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
 
     @property
     def has_ended(self) -> bool:
