@@ -87,7 +87,9 @@ class Parts:
     @cached_property
     def app(self) -> SafeApp:
         """No agents are in it yet."""
-        return create_faust_app(self.settings, web_url(self.settings))
+        app = create_faust_app(self.settings, web_url(self.settings))
+        app.on_missed = lambda tp, records: self.metrics.missed.labels(tp.topic).inc(records)
+        return app
 
     @cached_property
     def table(self) -> UserTable:

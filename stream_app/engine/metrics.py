@@ -44,6 +44,9 @@ class Metrics:
         )
         self.forwarded = counter("forwarded", "Events sent on to the partition of their user")
         self.duplicates = counter("duplicates", "Events delivered again that were absorbed before")
+        self.missed = counter(
+            "missed_records", "Records that retention took before they were read", "topic"
+        )
         self.promotions = counter("promotions", "Users who entered a tier, by that tier", "tier")
         self.demotions = counter("demotions", "Users who left a tier, by the one left", "tier")
         self.texts_encoded = counter("texts_encoded", "Texts the encoder read")

@@ -214,15 +214,30 @@ def _wrong_partitions(
         f"{spec.name} has {have[spec.name]} instead of {spec.partitions} partitions"
         for spec in wrong
     )
-    yield f"{counts}: {_mend_partitions(names, have)}"
+    due = max(spec.partitions or 0 for spec in present)
+    yield f"{counts}: {partitions_advice(names, have, due)}"
 
 
-def _mend_partitions(names: TopicNames, have: Mapping[str, int]) -> str:
-    """One number for all P topics is only a wrong setting; anything else needs new topics."""
+def partitions_advice(names: TopicNames, have: Mapping[str, int], due: int) -> str:
+    """How to mend topics with another number of partitions than `due`; `have`: all that is known.
+
+    One number for all P topics is only a wrong setting. A source that has got more goes on with
+    as many in the others, but not with the rows: users belong to other partitions then.
+    """
     single = {names.snapshots, names.rankings}
     shared = {n for name, n in have.items() if name not in single | {names.dead_letters}}
-    if len(shared) == 1 and all(have.get(name, 1) == 1 for name in single):
-        return f"set KOL_PARTITIONS={shared.pop()}"
+    if all(have.get(name, 1) == 1 for name in single):
+        if len(shared) == 1:
+            return f"set KOL_PARTITIONS={shared.pop()}"
+        most = max(shared)
+        if most > due and max(have.get(names.posts, 0), have.get(names.interactions, 0)) == most:
+            others = (names.posts, names.interactions, names.events, names.thresholds)
+            return (
+                "Kafka cannot take partitions away again, so give "
+                f"{', '.join(name for name in others if have.get(name) != most)} {most} too "
+                f"(`kafka-topics --alter --partitions {most}`), set KOL_PARTITIONS={most}, and "
+                "start anew with `kol rebuild`"
+            )
     return "delete them, or set another KOL_PREFIX, and run `kol topics create`"
 
 
