@@ -175,6 +175,7 @@ class Parts:
             scheme=self.scheme,
             interval_s=self.settings.snapshot_interval,
             is_leader=lambda: owns_snapshots(self.app, self.names.snapshots),
+            metrics=self.metrics,
         )
 
     # -- what is shown

@@ -14,12 +14,17 @@ from typing import Any
 
 import faust
 from aiohttp import web
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+)
 from faust.exceptions import ConsistencyError, NotReady
 from mode import Service
 
 from stream_app.engine.faust_app import SafeApp
-from stream_app.errors import BrokerError, KolError, StateError, UsageError
+from stream_app.errors import BrokerError, FatalError, KolError, StateError, UsageError
 from stream_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -187,6 +192,12 @@ def known_failure(error: BaseException) -> KolError | None:
             "the state in KOL_DATA_DIR is ahead of its changelog, which was made again or cut "
             "short; delete that folder: the rows come back from the changelog; where the topic "
             "was deleted and made again, start anew with `kol rebuild`"
+        )
+    if isinstance(error, InvalidTimestampError):
+        return FatalError(
+            "the broker refuses what this worker writes for its time: this machine's clock, or the "
+            "broker's, is more than an hour off; set it right and start the worker again; nothing "
+            "was lost"
         )
     if isinstance(error, KafkaConnectionError | KafkaTimeoutError | RequestTimedOutError):
         return BrokerError(

@@ -60,6 +60,7 @@ class Metrics:
             "sketch_drift", "Sketches that differed from their columns: found, counted, rebuilt"
         )
         self.lag = gauge("lag", "Records not yet taken in", "topic", "partition")
+        self.leader = gauge("leader", "1 while this worker draws the line for all, else 0")
         self.ready = gauge("ready", "1 while this worker is ready, else 0")
         for reason in REASONS:  # so that a rate can be computed from the very first one
             self.dead_letters.labels(reason=reason)
