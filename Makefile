@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 PIP_ARGS ?=
 
-.PHONY: demo test install up lint check docs-check bench clean
+.PHONY: demo test install up lint check soak docs-check bench clean
 
 # The stamps hold what was installed last, so that a second call is quick.
 $(VENV)/.run: pyproject.toml constraints.txt
@@ -25,6 +25,11 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# Random faults for so long, and an exact reckoning: make soak MINUTES=30 SEED=1.
+MINUTES ?= 30
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.kafka.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # One Kafka and a worker in containers, or several: make up ARGS="--scale worker=3".
 up: .env

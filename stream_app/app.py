@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from stream_app.broker_access import warning
 from stream_app.encoder.base import Encoder
 from stream_app.encoder.factory import create_encoder
 from stream_app.engine.agents import add_agents
@@ -22,9 +24,12 @@ from stream_app.engine.pipeline import Pipeline
 from stream_app.engine.startup_checks import check_faust
 from stream_app.engine.state_folder import StateFolder
 from stream_app.engine.topics import topic_ids, topic_names
+from stream_app.failures import set_up_logging
 from stream_app.parts import Parts
-from stream_app.process import Beside, Process, WebServer, run_first, set_up_logging
+from stream_app.process import Beside, Process, WebServer, run_first
 from stream_app.settings import Settings, fingerprint
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,16 @@ class Worker:
 def create_app(settings: Settings) -> Worker:
     """Put a worker together, so that its web API can answer, before it may start (`equip`).
 
-    Touches neither the network, nor the disk, nor an event loop's time.
+    Touches neither the network nor an event loop's time; of the disk, the files of TLS only.
     """
     parts = Parts(settings)
     check_faust(parts.app, parts.table)
-    parts.table.on_recover(parts.ownership.recover)
+
+    async def recover() -> None:
+        await parts.ownership.recover()
+        parts.pipeline.take_again()
+
+    parts.table.on_recover(recover)
     add_agents(
         parts.app, parts.pipeline, parts.sources, parts.names.thresholds, parts.names.snapshots
     )
@@ -111,6 +121,9 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     sys.setswitchinterval(0.0005)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    overheard = warning(settings)
+    if overheard is not None:
+        log.warning("%s", overheard)
     worker = create_app(settings)
     server, folder = WebServer(worker.web_app, settings), StateFolder(settings)
     try:
@@ -121,7 +134,14 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
         beside = Beside(
             app=worker.app, loops=worker.loops, server=server, on_end=worker.pipeline.close
         )
-        process = Process(worker.app, beside, quiet=True, redirect_stdouts=False, loop=loop)
+        process = Process(
+            worker.app,
+            beside,
+            quiet=True,
+            redirect_stdouts=False,
+            loop=loop,
+            broker_is_lost=lambda: worker.watch.reason,
+        )
         process.spinner = None
         return process.run()
     finally:

@@ -5,15 +5,19 @@ KolError
 │   ├── SettingsError
 │   ├── TopicsError
 │   ├── ModelError
+│   ├── AccessError    the broker does not let us in, or is not the one that we trust
 │   └── StateError      the data directory or changelog belongs to other settings or another format
 └── FatalError          exit 1: the worker stops and a supervisor restarts it; nothing is lost
     ├── OrderError      a record was skipped or delivered out of order
     ├── FencedError     the partition has a newer owner: this worker was out of touch for too long
-    └── BrokerError     the broker could not be reached in time
+    ├── BrokerError     the broker could not be reached in time, or takes no more
+    └── DiskError       the data directory takes no more
 """
 
 #: What to look at when a broker does not answer; the end of the line that says so.
-BROKER_ADVICE = "is Kafka running there, and is KOL_BROKER its address?"
+BROKER_ADVICE = (
+    "is Kafka running there, is KOL_BROKER its address, and does KOL_BROKER_SECURITY fit?"
+)
 
 
 class KolError(Exception):
@@ -38,6 +42,10 @@ class ModelError(UsageError):
     pass
 
 
+class AccessError(UsageError):
+    pass
+
+
 class StateError(UsageError):
     pass
 
@@ -55,4 +63,8 @@ class FencedError(FatalError):
 
 
 class BrokerError(FatalError):
+    pass
+
+
+class DiskError(FatalError):
     pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic, sleep
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -15,7 +15,11 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from stream_app.broker_access import librdkafka_options
 from stream_app.errors import BROKER_ADVICE, BrokerError
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
 
 T = TypeVar("T")
 
@@ -47,17 +51,16 @@ class GroupOffsets:
     Every method raises BrokerError when the broker does not answer or refuses.
     """
 
-    def __init__(self, broker: str, group: str, *, timeout_s: float = _TIMEOUT_S) -> None:
-        self._broker = broker
+    def __init__(self, settings: Settings, group: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+        self._broker = settings.broker
         self._group = group
         self._timeout_s = timeout_s
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": broker,
+            librdkafka_options(settings)
+            | {
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
-                "log_level": 0,
             }
         )
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 from functools import cached_property
+from typing import Any
 
 from aiohttp import web
 
+from stream_app.broker_access import aiokafka_arguments
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import PRESETS, Scheme, Tier
 from stream_app.engine.agents import owns_snapshots
@@ -81,6 +83,11 @@ class Parts:
         self.sources = (self.names.posts, self.names.interactions)
         self.scheme = create_scheme(settings)
         self.metrics = Metrics()
+
+    @cached_property
+    def client(self) -> dict[str, Any]:
+        """What every aiokafka client beside Faust's is made with."""
+        return aiokafka_arguments(self.settings)
 
     # -- what Faust gives
 
@@ -168,7 +175,7 @@ class Parts:
     def leader(self) -> Leader:
         return Leader(
             app=self.app,
-            broker=self.settings.broker,
+            client=self.client,
             topics=self.names,
             app_id=self.settings.app_id,
             partitions=self.settings.partitions,
@@ -183,15 +190,13 @@ class Parts:
     @cached_property
     def boards(self) -> BoardReader:
         settings = self.settings
-        return BoardReader(
-            settings.broker, self.names.rankings, settings.app_id, self.scheme.formula
-        )
+        return BoardReader(self.client, self.names.rankings, settings.app_id, self.scheme.formula)
 
     @cached_property
     def feed(self) -> EventFeed:
         settings = self.settings
         return EventFeed(
-            settings.broker, self.names.events, settings.partitions, app_id=settings.app_id
+            self.client, self.names.events, settings.partitions, app_id=settings.app_id
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The worker's process: Faust and what runs beside it, signals, logging, exit code."""
+"""The worker's process: Faust and what runs beside it, signals, exit code."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import faust
 from aiohttp import web
-from aiokafka.errors import (
-    InvalidTimestampError,
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    RequestTimedOutError,
-)
-from faust.exceptions import ConsistencyError, NotReady
+from faust.exceptions import NotReady
 from mode import Service
 
 from stream_app.engine.faust_app import SafeApp
-from stream_app.errors import BrokerError, FatalError, KolError, StateError, UsageError
+from stream_app.errors import BrokerError, UsageError
+from stream_app.failures import known_failure
 from stream_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +27,9 @@ log = logging.getLogger(__name__)
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 #: A process that has lost its broker ends after so long, in order or not.
 _LAST_S = 10.0
-_REPEAT_S = 60.0
+#: One that was told to stop ends after so long whatever it waits for: supervisors kill after 30 s.
+_STOP_S = 25.0
+_NOTHING_LOST = "nothing was lost: what was not committed comes again, and is not counted again"
 
 
 class WebServer:
@@ -137,19 +134,54 @@ class Beside(Service):
 
 def _end_in_time(error: BrokerError) -> None:
     """Make sure that the process ends: leaving a group in order waits for a broker without end."""
+    _end_later(_LAST_S, lambda: str(error), error.exit_code)
+
+
+def _end_later(seconds: float, why: Callable[[], str | None], code: int) -> None:
+    """End the process after so long, unless it has ended by then; `why` may be None: not yet."""
 
     def end() -> None:
-        sys.stderr.write(f"kol: {error}\n")
-        sys.stderr.flush()
-        os._exit(error.exit_code)
+        line = why()
+        if line is not None:
+            sys.stderr.write(f"kol: {line}\n")
+            sys.stderr.flush()
+            os._exit(code)
 
-    timer = threading.Timer(_LAST_S, end)
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
 
 
 class Process(faust.Worker):
-    """Faust's worker process, with an exit code, and one line for known errors."""
+    """Faust's worker process, with an exit code, and one line for known errors.
+
+    `broker_is_lost` says why the broker is out of reach, in words, while it is.
+    """
+
+    def __init__(self, *args: Any, broker_is_lost: Callable[[], str | None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._broker_is_lost = broker_is_lost
+
+    def _crash(self, reason: BaseException) -> None:
+        """Keep why it ends: what breaks after that, such as agents being cancelled, is no news."""
+        if self.crash_reason is None:
+            super()._crash(reason)
+
+    def _schedule_shutdown(self, signal: signal.Signals) -> None:
+        """Stop in order, within the time that supervisors give, also without a broker."""
+        if not self._signal_stop_time:
+            _end_later(_LAST_S, self._stopped_without_broker, 0)
+            _end_later(_STOP_S, self._stopped_late, 0)
+        super()._schedule_shutdown(signal)
+
+    def _stopped_without_broker(self) -> str | None:
+        reason = self._broker_is_lost()
+        return f"told to stop while {reason}; {_NOTHING_LOST}" if reason else None
+
+    def _stopped_late(self) -> str:
+        return self._stopped_without_broker() or (
+            f"told to stop, and not done within {_STOP_S:g} s; {_NOTHING_LOST}"
+        )
 
     def _setup_logging(self) -> None:
         """Leave logging as the program has set it up."""
@@ -181,101 +213,3 @@ class Process(faust.Worker):
             raise known from failure
         log.error("the worker stops: %r", failure, exc_info=failure)
         return 1
-
-
-def known_failure(error: BaseException) -> KolError | None:
-    """The error in words of ours, where a user can mend it."""
-    if isinstance(error, KolError):
-        return error
-    if isinstance(error, ConsistencyError):
-        return StateError(
-            "the state in KOL_DATA_DIR is ahead of its changelog, which was made again or cut "
-            "short; delete that folder: the rows come back from the changelog; where the topic "
-            "was deleted and made again, start anew with `kol rebuild`"
-        )
-    if isinstance(error, InvalidTimestampError):
-        return FatalError(
-            "the broker refuses what this worker writes for its time: this machine's clock, or the "
-            "broker's, is more than an hour off; set it right and start the worker again; nothing "
-            "was lost"
-        )
-    if isinstance(error, KafkaConnectionError | KafkaTimeoutError | RequestTimedOutError):
-        return BrokerError(
-            f"the broker was lost ({_brief(error)}); nothing was lost with it: start the worker "
-            "again when Kafka runs"
-        )
-    return None
-
-
-def _brief(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-class KnownFailures(logging.Filter):
-    """Leaves out the tracebacks of errors that end as one line that says what to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._is_ending = False
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to write the record."""
-        error = record.exc_info[1] if record.exc_info else None
-        known = known_failure(error) if error is not None else None
-        if known is not None:
-            # A lost connection of a library is no end yet: the broker is waited for.
-            self._is_ending |= known is error or not isinstance(known, BrokerError)
-            return False
-        # What breaks while the process ends for a known reason is no news.
-        return not (self._is_ending and record.name.startswith(("faust", "mode", "asyncio")))
-
-    def hear_thread(self, args: threading.ExceptHookArgs) -> None:
-        """Show what ended a thread, unless the process ends for a known reason anyway."""
-        if not self._is_ending:
-            threading.__excepthook__(args)
-
-
-class Repeats(logging.Filter):
-    """Lets the Kafka client say a thing once a minute, not many times a second without a broker."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[tuple[str, str], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to write the record."""
-        if not record.name.startswith("aiokafka"):
-            return True
-        key = (record.name, str(record.msg))
-        if record.created - self._said.get(key, -_REPEAT_S) < _REPEAT_S:
-            return False
-        self._said[key] = record.created
-        return True
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error: our own lines at `level`, those of libraries from warnings on."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    if level != "debug":
-        known, repeats = KnownFailures(), Repeats()
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(known)
-            handler.addFilter(repeats)
-        threading.excepthook = known.hear_thread
-    logging.getLogger("stream_app").setLevel(level.upper())
-    if level == "debug":
-        logging.getLogger().setLevel(logging.INFO)
-        return
-    # Services log under the module of their class; what Faust says in those that we have extended
-    # is for debugging.
-    for service in _our_services(Service):
-        service.logger = logging.getLogger(f"faust.{service.__name__}")
-
-
-def _our_services(base: type[Service]) -> Iterator[type[Service]]:
-    for service in base.__subclasses__():
-        if service.__module__.startswith("stream_app."):
-            yield service
-        yield from _our_services(service)

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,33 +96,64 @@ def line_differences(
 # -- KOL events
 
 
+@dataclass
+class Chains:
+    """KOL events by user, repeated ones left out, and what is wrong with them."""
+
+    users: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    repeated: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
 def chains(records: Iterable[StoredRecord]) -> tuple[dict[str, list[Any]], int]:
     """Each user's events without the repeated ones, and how many those were.
 
-    Fails where a repeated event differs in more than `emitted_at`, headers do not tell what the
-    value tells, or a chain breaks: each `from_tier` is the `tier` before, none at first.
+    Fails where `read_chains` finds anything broken, or headers do not tell what the value tells.
     """
-    users: dict[str, list[Any]] = defaultdict(list)
+    found = read_chains(records)
+    assert found.broken == []
+    return dict(found.users), found.repeated
+
+
+def read_chains(records: Iterable[StoredRecord]) -> Chains:
+    """Broken are a repeated event that differs in more than `emitted_at`, and a chain that breaks.
+
+    In a chain each `from_tier` is the `tier` before, none at first.
+    """
+    found = Chains()
     first: dict[str, Any] = {}
-    repeated = 0
     for record in records:
         assert record.value is not None
         event = json.loads(record.value)
         _check_headers(record, event)
         bare = {name: value for name, value in event.items() if name != "emitted_at"}
         if event["event_id"] in first:
-            assert first[event["event_id"]] == bare, "an event sent again has changed"
-            repeated += 1
+            if first[event["event_id"]] != bare:
+                found.broken.append(f"{event['event_id']} has changed when it was sent again")
+            found.repeated += 1
             continue
         first[event["event_id"]] = bare
-        users[event["user"]["key"]].append(event)
-    for key, events in users.items():
-        tier = None
-        for event in events:
-            assert event["from_tier"] == tier, f"{key}: {[_short(e) for e in events]}"
-            assert event["tier"] != tier
-            tier = event["tier"]
-    return dict(users), repeated
+        found.users[event["user"]["key"]].append(event)
+    for key, events in found.users.items():
+        tiers = [None, *(event["tier"] for event in events)]
+        befores = [event["from_tier"] for event in events]
+        if befores != tiers[:-1] or any(a == b for a, b in pairwise(tiers)):
+            found.broken.append(f"{key}: {[_short(event) for event in events]}")
+    return found
+
+
+def tier_differences(shown: Mapping[str, Any], chains: Mapping[str, list[Any]]) -> list[str]:
+    """The tier in each user's row against the last of her KOL events: one of them is missing."""
+    wrong = []
+    for key in shown.keys() | chains.keys():
+        row, events = shown.get(key), chains.get(key)
+        tier = row["tier"] if row is not None else None
+        said = {"name": events[-1]["tier"], "since": events[-1]["occurred_at"]} if events else None
+        if said is not None and said["name"] is None:
+            said = None
+        if tier != said:
+            wrong.append(f"{key}: {tier} in the row, {said} by the last event")
+    return wrong
 
 
 def _short(event: Any) -> tuple[Any, ...]:

@@ -24,6 +24,7 @@ Topic = Literal["posts", "interactions"]
 START = parse_time("2014-07-01T00:00:00Z")
 STEP_MS = 60_000  # between one event and the next, so that no two are observed at the same time
 HALF_LIFE_MS = 30 * 86_400_000
+ACTIVE_WINDOW_MS = 90 * 86_400_000
 NEUTRAL_REACH = 400
 WEIGHTS = {
     "like": 1, "reply": 2, "repost": 3, "quote": 3, "save": 2, "view": 0, "mention": 1, "follow": 2,
@@ -148,6 +149,10 @@ class Truth:
     def __init__(self, events: Iterable[tuple[Topic, dict[str, Any]]]) -> None:
         self.users: dict[str, User] = {}
         self.high_mark = -1
+        self.take(events)
+
+    def take(self, events: Iterable[tuple[Topic, dict[str, Any]]]) -> None:
+        """More of them."""
         for topic, content in events:
             key = key_of(topic, content)
             self.users.setdefault(key, User(key)).take(topic, content)
@@ -155,8 +160,13 @@ class Truth:
             self.high_mark = max(self.high_mark, at)
 
     def scores(self, at: int) -> dict[str, float]:
-        """Of the users that have posts."""
-        return {key: user.score(at) for key, user in self.users.items() if user.posts}
+        """Of the users that are eligible."""
+        edge = at - ACTIVE_WINDOW_MS
+        return {
+            key: user.score(at)
+            for key, user in self.users.items()
+            if user.posts and max(post["created"] for post in user.posts.values()) >= edge
+        }
 
 
 class Generator:
@@ -165,20 +175,31 @@ class Generator:
     Ordinary users stay within both memories, so that their events may come in any order. The first
     `crowded` users outgrow them: one half posts more than is remembered, in order; the other half
     receives far more interactions than are remembered, none of which names a post.
+
+    Streams that follow each other have other users, by the first letters of their ids.
     """
 
     def __init__(
-        self, seed: int, *, events: int, users: int = 1000, partitions: int = 4, crowded: int = 8
+        self,
+        seed: int,
+        *,
+        events: int,
+        users: int = 1000,
+        partitions: int = 4,
+        crowded: int = 8,
+        start: int = START,
+        letters: str = "u",
     ) -> None:
         self.random = random.Random(seed)
         self.users = users
         self.partitions = partitions
         self.crowded = crowded
+        self.letters = letters
         self._posts: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self._received: dict[int, int] = defaultdict(int)
         self.events: list[Event] = []
         while len(self.events) < events:
-            self.events += self._next(START + len(self.events) * STEP_MS)
+            self.events += self._next(start + len(self.events) * STEP_MS)
         del self.events[events:]
 
     def truth(self) -> Truth:
@@ -278,7 +299,7 @@ class Generator:
         return {
             "id": f"u{user}-p{number}",
             "platform": "x",
-            "user_id": f"u{user}",
+            "user_id": f"{self.letters}{user}",
             "text": f"What user {user} thinks, part {number}: 好的 {self.random.random()}",
             "created_at": rfc3339(at),
             "follower_count": self._followers(user),
@@ -291,7 +312,7 @@ class Generator:
             "platform": "x",
             "kind": self.random.choice(KINDS),
             "actor_id": f"a{self.random.randrange(1000)}",
-            "target_user_id": f"u{user}",
+            "target_user_id": f"{self.letters}{user}",
             "created_at": rfc3339(at),
         }
 

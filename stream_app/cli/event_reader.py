@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from stream_app.broker_access import librdkafka_options
 from stream_app.errors import BROKER_ADVICE, BrokerError, TopicsError
 from stream_app.messages import BadInput, KolEvent, decode_event
 
@@ -40,14 +41,13 @@ class EventReader:
         self._seen: OrderedDict[tuple[str | bytes | None, str], None] = OrderedDict()
         self._down_since: float | None = None
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.broker,
+            librdkafka_options(settings)
+            | {
                 # Never subscribed and never committed: the id only has to be there.
                 "group.id": f"kol-watch-{uuid.uuid4()}",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 100,
-                "log_level": 0,
                 "error_cb": self._note,
             }
         )

@@ -10,6 +10,7 @@ import click
 
 from stream_app import __version__
 from stream_app.cli.lazy import Entry, LazyGroup
+from stream_app.cli.leaving import leave
 from stream_app.errors import KolError
 
 _ROOM = "stream_app.cli.commands"
@@ -68,6 +69,10 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `kol` and return its exit code; an expected error becomes one line on standard error."""
     _replace_unprintable()
+    return leave(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="kol", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

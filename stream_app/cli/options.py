@@ -41,6 +41,18 @@ def web_api(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="print the answer as JSON")(command)
 
 
+def broker_settings(**given: Any) -> Settings:
+    """`read_settings` for a command that goes to the broker, which lets it in."""
+    from stream_app.broker_access import require_access, warning
+
+    settings = read_settings(**given)
+    overheard = warning(settings)
+    if overheard is not None:
+        click.echo(f"kol: {overheard}", err=True)
+    require_access(settings)
+    return settings
+
+
 def read_settings(**given: Any) -> Settings:
     """All settings, options that are not None first. Imports pydantic, so only commands call it."""
     from stream_app.settings import load_settings

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them implicitly
@@ -21,7 +21,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
     ResourceType,
 )
 
+from stream_app.broker_access import librdkafka_options
 from stream_app.errors import BROKER_ADVICE, BrokerError, TopicsError
+
+if TYPE_CHECKING:
+    from stream_app.settings import Settings
 
 T = TypeVar("T")
 
@@ -69,16 +73,12 @@ class Admin:
     refuses.
     """
 
-    def __init__(self, broker: str, timeout_s: float) -> None:
-        self._broker = broker
+    def __init__(self, settings: Settings, timeout_s: float) -> None:
+        self._broker = settings.broker
         self._timeout_s = timeout_s
         self._deadline = monotonic() + timeout_s
         self._reason = ""
-        config: dict[str, Any] = {
-            "bootstrap.servers": broker,
-            "log_level": 0,  # what matters is in the error that we raise
-            "error_cb": self._remember,
-        }
+        config = librdkafka_options(settings) | {"error_cb": self._remember}
         self._client = self._answer(lambda _: AdminClient(config))
 
     def describe(self, names: Sequence[str]) -> dict[str, FoundTopic]:
@@ -188,13 +188,11 @@ class Beat:
 class Pulse:
     """A long-lived connection that tells whether a broker answers; it joins no group."""
 
-    def __init__(self, broker: str, topics: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
         self._topics = TopicCollection(list(topics))
         self._reason = ""
         # Reconnecting soon shows soon that a broker is back; there is one request at a time.
-        config: dict[str, Any] = {
-            "bootstrap.servers": broker,
-            "log_level": 0,
+        config: dict[str, Any] = librdkafka_options(settings) | {
             "reconnect.backoff.max.ms": 1_000,
             "error_cb": self._remember,
         }

@@ -31,6 +31,7 @@ def add_agents(
 
     async def score(stream: Any) -> None:
         consumer: Any = app.consumer
+        consumer.give_back = pipeline.give_back
         await pipeline.take(stream, consumer.guard)
 
     async def follow_line(stream: Any) -> None:

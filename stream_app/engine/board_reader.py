@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from stream_app.core.quantile_sketch import QuantileSketch
@@ -20,8 +21,8 @@ class BoardReader:
     Rankings of another formula than ours are passed over: their z mean other scores.
     """
 
-    def __init__(self, broker: str, topic: str, app_id: str, formula: int) -> None:
-        self._tail = Tail(broker, topic, 1, last=_LAST)
+    def __init__(self, client: Mapping[str, Any], topic: str, app_id: str, formula: int) -> None:
+        self._tail = Tail(client, topic, 1, last=_LAST)
         self._prefix = record_key(app_id, "")
         self._pieces: dict[int, RankingChunk] = {}
         self._formula = formula

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from stream_app.broker_access import require_access
 from stream_app.engine.admin import Pulse
 from stream_app.engine.topics import DEFAULT_TIMEOUT_S, check_topics, topic_names
 from stream_app.engine.topics_kept import TopicsKept
@@ -48,12 +49,14 @@ class BrokerWatch:
 
         Raises:
             TopicsError: they are missing or do not fit; at once, waiting would not help.
+            AccessError: the broker does not let us in; at once, for the same reason.
             BrokerError: it was out of reach for KOL_BROKER_TIMEOUT.
         """
         deadline = monotonic() + self._settings.broker_timeout
         while True:
             left = max(deadline - monotonic(), 1.0)
             try:
+                await asyncio.to_thread(require_access, self._settings, timeout_s=left)
                 await check_topics(self._settings, timeout_s=min(DEFAULT_TIMEOUT_S, left))
             except BrokerError as error:
                 if monotonic() >= deadline:
@@ -73,7 +76,7 @@ class BrokerWatch:
             TopicsError, StateError: a topic is not the one that this worker started with.
         """
         settings = self._settings
-        pulse = Pulse(settings.broker, list(self._kept.ids) or [topic_names(settings).snapshots])
+        pulse = Pulse(settings, list(self._kept.ids) or [topic_names(settings).snapshots])
         last = clock()
         while True:
             asked = clock()

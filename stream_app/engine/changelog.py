@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -50,11 +50,15 @@ def epoch_of(headers: Headers) -> int | None:
 
 
 class Changelog:
-    """The partitions of one changelog topic, through the app's producer."""
+    """The partitions of one changelog topic, through the app's producer.
 
-    def __init__(self, app: Any, topic: str) -> None:
+    `client` is what `broker_access.aiokafka_arguments` gives.
+    """
+
+    def __init__(self, app: Any, topic: str, client: Mapping[str, Any]) -> None:
         self._app = app
         self._topic = topic
+        self._client = client
 
     async def append(self, partition: int, pairs: Sequence[Pair], epoch: int) -> list[Span]:
         """Append records, in order, in as few record batches as can be; where they stand.
@@ -84,7 +88,7 @@ class Changelog:
         """The records from offset `first` to `end` - 1, for which there must be one at `end`."""
         tp = TopicPartition(self._topic, partition)
         consumer: Any = AIOKafkaConsumer(
-            **self._app.producer.connection(),
+            **self._client,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

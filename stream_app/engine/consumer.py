@@ -3,9 +3,10 @@
 - every record passes the order guard (`order_guard`);
 - no fetch is under way while a position is changed: its records would be dropped, and with them
   the events of the streams or the rows of a recovery;
-- records are delivered and acknowledged in runs: stock `_drain_messages` wraps each one in four
-  futures and a task, which is most of the cost of an event;
-- when all partitions are paused by full buffers it waits for the first to resume, not a second.
+- records are delivered in runs: stock `_drain_messages` wraps each one in four futures and a task,
+  which is most of the cost of an event;
+- when all partitions are paused by full buffers it waits for the first to resume, not for a whole
+  second.
 
 It reads committed records only: what its producer took back is never scored.
 """
@@ -13,17 +14,16 @@ It reads committed records only: what its producer took back is never scored.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 import aiokafka
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from faust.types.tuples import ConsumerMessage, Message, ack_lock
-from mode.utils.futures import notify
+from faust.types.tuples import ConsumerMessage
 
+from stream_app.engine.acknowledging import AcknowledgingConsumer
 from stream_app.engine.delivery import Delivery
 from stream_app.engine.missed import Missed
 from stream_app.engine.order_guard import OrderGuard
@@ -54,7 +54,7 @@ class SafeConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
 
-class SafeConsumer(driver.Consumer):
+class SafeConsumer(AcknowledgingConsumer):
     """Faust's consumer, guarded and without the per-record futures."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -66,9 +66,6 @@ class SafeConsumer(driver.Consumer):
         self._next_note = 0.0
         super().__init__(*args, **kwargs)
         self._missed = Missed(self.earliest_offsets, self.app)
-        # Faust keeps weak references, ten times as dear: it forgives a message that is never
-        # acknowledged. Here each one is, or the process ends.
-        self._unacked_messages = set()
 
     def _new_consumer_thread(self) -> SafeConsumerThread:
         return SafeConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -184,25 +181,6 @@ class SafeConsumer(driver.Consumer):
         super().on_buffer_drop(tp)
         self._resumed.set()
 
-    def ack_all(self, messages: Iterable[Message]) -> None:
-        """Acknowledge messages that one stream has taken, as `Message.ack` does one by one."""
-        offsets: defaultdict[TP, list[int]] = defaultdict(list)
-        with ack_lock:
-            for message in messages:
-                if not message.acked:
-                    message.acked, message.refcount = True, 0
-                    offsets[message.tp].append(message.offset)
-                    self._unacked_messages.discard(message)
-            for tp, acked in offsets.items():
-                if not self.app.topics.acks_enabled_for(tp.topic):
-                    continue
-                known, committed = self._acked_index[tp], self._committed_offset[tp]
-                fresh = sorted({o for o in acked if committed is None or o >= committed} - known)
-                known.update(fresh)
-                self._acked[tp].extend(fresh)
-                self._n_acked += len(fresh)
-        notify(self._waiting_for_ack)
-
     async def _wait_next_records(
         self,
         timeout: float,  # noqa: ASYNC109  - Faust's signature
@@ -280,21 +258,3 @@ class SafeConsumer(driver.Consumer):
                 return
             await self._deliver(message)
             self._read_offset[tp] = message.offset
-
-    def _note_gaps(self, tp: TP, records: Sequence[Any]) -> None:
-        """Tell Faust which offsets hold no record, so that commits may pass them.
-
-        As its `_add_gap` does for one; that merges all gaps and gives the event loop a turn for
-        each, which is much where every record has one behind it: the marker of its transaction.
-        """
-        known, committed = self._read_offset[tp], self._committed_offset[tp]
-        first = -1 if committed is None else committed + 1
-        gaps = self._gap[tp]
-        before = len(gaps)
-        for record in records:
-            offset = record.offset
-            if known and offset - known > 1 and offset >= first:
-                gaps.addi(max(known + 1, first), offset + 1)
-            known = offset
-        if len(gaps) > before:
-            gaps.merge_overlaps()

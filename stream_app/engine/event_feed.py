@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -41,14 +41,14 @@ class EventFeed:
 
     def __init__(
         self,
-        broker: str,
+        client: Mapping[str, Any],
         topic: str,
         partitions: int,
         *,
         app_id: str,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._tail = Tail(broker, topic, partitions, last=KEPT)
+        self._tail = Tail(client, topic, partitions, last=KEPT)
         self._source = ("ce_source", event_source(app_id).encode())
         self._clock = clock
         #: what is found at the start, (time, partition, offset, event): a heap of the newest

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 from yarl import URL
 
+from stream_app.broker_access import aiokafka_arguments, tls_context, uses_sasl
 from stream_app.engine.conductor import QuickConductor
 from stream_app.engine.consumer import SafeConsumer
 from stream_app.engine.producer import SafeProducer
@@ -78,6 +80,7 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
     return SafeApp(
         settings.app_id,
         broker=brokers,
+        broker_credentials=credentials(settings),
         datadir=str(state_folder(settings)),
         store="rocksdb://",
         autodiscover=False,
@@ -118,6 +121,20 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
     )
 
 
+def credentials(settings: Settings) -> SASLCredentials | SSLCredentials | None:
+    """Faust's form of what the broker asks for; its consumer and producer both take it."""
+    if uses_sasl(settings):
+        given = aiokafka_arguments(settings)
+        return SASLCredentials(
+            username=given["sasl_plain_username"],
+            password=given["sasl_plain_password"],
+            mechanism=given["sasl_mechanism"],
+            ssl_context=given["ssl_context"],
+        )
+    context = tls_context(settings)
+    return None if context is None else SSLCredentials(context)
+
+
 def create_user_table(app: SafeApp, settings: Settings) -> UserTable:
     """The table of user rows, its changelog under the contract's name."""
     names = topic_names(settings)
@@ -153,4 +170,6 @@ def create_user_table(app: SafeApp, settings: Settings) -> UserTable:
             "max_open_files": 256,
         },
     )
-    return cast(UserTable, table)
+    found = cast(UserTable, table)
+    found.client = aiokafka_arguments(settings)
+    return found

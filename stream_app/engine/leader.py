@@ -10,7 +10,7 @@ under the same version.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -148,7 +148,7 @@ class Leader:
         self,
         *,
         app: Any,
-        broker: str,
+        client: Mapping[str, Any],
         topics: TopicNames,
         app_id: str,
         partitions: int,
@@ -158,7 +158,7 @@ class Leader:
         metrics: Metrics,
     ) -> None:
         self._app = app
-        self._broker = broker
+        self._client = client
         self._topics = topics
         self._app_id = app_id
         self._partitions = partitions
@@ -179,7 +179,7 @@ class Leader:
 
     async def _reign(self) -> None:
         census = Census(self._partitions, self._scheme)
-        tail = Tail(self._broker, self._topics.snapshots, 1)
+        tail = Tail(self._client, self._topics.snapshots, 1)
         prefix, of_pieces = record_key(self._app_id, ""), piece_key(self._app_id, "")
 
         def on_record(record: Any) -> None:

@@ -23,7 +23,7 @@ REBUILT: Final = "kol rebuild"
 def is_used(settings: Settings) -> str | None:
     """How an app id shows that it was used before, in words; None when nothing tells of it."""
     names = topic_names(settings)
-    with GroupOffsets(settings.broker, settings.app_id) as group:
+    with GroupOffsets(settings, settings.app_id) as group:
         if group.places([names.changelog]):
             return f"its topic {names.changelog} exists"
         consumed = (names.posts, names.interactions, names.thresholds, names.snapshots)
@@ -37,7 +37,7 @@ def is_used(settings: Settings) -> str | None:
 def refuse_lost_rows(settings: Settings) -> None:
     """Raise StateError where rows that were kept are not in the changelog any more."""
     names = topic_names(settings)
-    with GroupOffsets(settings.broker, settings.app_id) as group:
+    with GroupOffsets(settings, settings.app_id) as group:
         if not _empty(group, names.changelog):
             return
         sources = group.places((names.posts, names.interactions))

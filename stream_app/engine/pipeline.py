@@ -32,6 +32,8 @@ from stream_app.engine.scorer import Scorer, Verdict
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.messages import TextFeatures
 
+#: How the name of the encoder's thread begins (`cli.leaving` knows it by that).
+ENCODER_THREAD = "encoder"
 #: Batches whose texts are being encoded or wait to be applied.
 _AHEAD = 2
 #: Records taken from Faust beyond those in batches, in batches.
@@ -75,7 +77,7 @@ class Pipeline:
         self._line_key = line_key
         self._batch_size = batch_size
         self._linger_s = linger_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=ENCODER_THREAD)
         self._inbox: deque[Any] = deque()
         self._lines: deque[Any] = deque()
         self._prepared: deque[Prepared] = deque()
@@ -86,6 +88,7 @@ class Pipeline:
         self._taken = asyncio.Event()
         self._stream: Any = None
         self._line_stream: Any = None
+        self._takes = True
 
     def use(self, encoder: Encoder) -> None:
         """Encode with this one; before the first record is taken."""
@@ -99,6 +102,10 @@ class Pipeline:
         most = self._batch_size * _INBOX_BATCHES
         async for events in stream.noack().batches():
             guard.all_taken(events)
+            if not self._takes:
+                # Faust had it in hand when the flow was stopped; it comes again after the seek.
+                stream.forget_all(events)
+                continue
             self._inbox.extend(events)
             self._arrived.set()
             while len(self._inbox) >= most:
@@ -112,6 +119,31 @@ class Pipeline:
             guard.all_taken(events)
             self._lines.extend(events)
             self._wake.set()
+
+    def give_back(self) -> list[Any]:
+        """Let go of what was taken and not begun; returns these events.
+
+        A rebalance, or the end, waits for what was taken: with a slow encoder for minutes. What is
+        let go is not acknowledged and comes again after the seek, here or at another worker. What
+        the encoder is at is finished for the text cache alone. Nothing is taken until `take_again`.
+        """
+        self._takes = False
+        events = list(self._inbox)
+        self._inbox.clear()
+        begun = 0
+        while begun < len(self._prepared) and self._prepared[begun].features.done():
+            begun += 1
+        while len(self._prepared) > begun:
+            batch = self._prepared.pop()
+            batch.features.cancel()
+            events += batch.events
+        self._room.set()
+        self._taken.set()
+        return events
+
+    def take_again(self) -> None:
+        """The partitions are about to be sought: what comes now is of the new assignment."""
+        self._takes = True
 
     @property
     def waiting(self) -> int:
@@ -187,8 +219,10 @@ class Pipeline:
         """Apply batches, lines and snapshots in turn, for ever; the only writer of state."""
         while True:
             timeout = self._snapshots.seconds_to_next()
+            # Not `wait_for`, which loses a cancellation that comes together with the wake-up.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
             self._wake.clear()
             await self._apply_lines()
             while self._prepared and self._prepared[0].features.done():

@@ -46,14 +46,6 @@ class SafeProducer(driver.Producer):
             raise NotReady("the producer of the changelog is not started, or stopped")
         return self._in_order
 
-    def connection(self) -> dict[str, Any]:
-        """What another client needs to reach the same broker."""
-        default = self._settings_default()
-        names = ("bootstrap_servers", "client_id", "security_protocol", "api_version")
-        return {name: default[name] for name in names if name in default} | dict(
-            self._settings_auth()
-        )
-
     async def send_alone(
         self,
         topic: str,

@@ -99,7 +99,7 @@ def _set_offsets(new: Settings, start: Start) -> tuple[dict[str, dict[int, int]]
     sources = (names.posts, names.interactions)
     offsets: dict[Place, int] = {}
     records = 0
-    with GroupOffsets(new.broker, new.app_id) as group:
+    with GroupOffsets(new, new.app_id) as group:
         for place in group.places((*sources, names.thresholds, names.snapshots)):
             low, high = group.bounds(place)
             offsets[place] = low if start == "posts" else high

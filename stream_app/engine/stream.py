@@ -30,6 +30,11 @@ class QuickStream(faust.Stream[Any]):
         consumer: Any = self.app.consumer
         consumer.ack_all([event.message for event in events])
 
+    def forget_all(self, events: Sequence[EventT[Any]]) -> None:
+        """Let go of events that were taken and will not be acknowledged: they come again."""
+        consumer: Any = self.app.consumer
+        consumer.forget_all([event.message for event in events])
+
     def _waiting(self) -> list[EventT[Any]]:
         """What the channel holds, by the rules of Faust's own iterator (`_prepare_event`)."""
         channel: Any = self.channel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -21,12 +21,15 @@ _RETRY_S = 1.0
 
 
 class Tail:
-    """Follows all partitions of one topic, from the beginning or from the last so many records."""
+    """Follows all partitions of one topic, from the beginning or from the last so many records.
+
+    `client` is what `broker_access.aiokafka_arguments` gives.
+    """
 
     def __init__(
-        self, broker: str, topic: str, partitions: int, *, last: int | None = None
+        self, client: Mapping[str, Any], topic: str, partitions: int, *, last: int | None = None
     ) -> None:
-        self._broker = broker
+        self._client = client
         self._tps = [TopicPartition(topic, number) for number in range(partitions)]
         self._last = last
         #: where to go on after the broker was lost
@@ -53,7 +56,7 @@ class Tail:
 
     async def _follow(self, on_record: Callable[[ConsumerRecord[bytes, bytes]], None]) -> None:
         consumer: Any = AIOKafkaConsumer(
-            bootstrap_servers=self._broker,
+            **self._client,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

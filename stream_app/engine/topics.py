@@ -117,7 +117,7 @@ async def create_topics(
     table = topic_table(settings)
     if not changelog:
         table = tuple(spec for spec in table if spec.name != topic_names(settings).changelog)
-    return await asyncio.to_thread(_create, settings, Admin(settings.broker, timeout_s), table)
+    return await asyncio.to_thread(_create, settings, Admin(settings, timeout_s), table)
 
 
 async def check_topics(settings: Settings, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
@@ -130,7 +130,7 @@ async def check_topics(settings: Settings, *, timeout_s: float = DEFAULT_TIMEOUT
         TopicsError: one line that names every misfit and how to mend it.
         BrokerError: no answer within `timeout_s`.
     """
-    admin = Admin(settings.broker, timeout_s)
+    admin = Admin(settings, timeout_s)
     await asyncio.to_thread(_check, settings, admin, topic_table(settings))
 
 
@@ -145,7 +145,7 @@ async def topic_ids(
         TopicsError: a topic is missing.
         BrokerError: no answer within `timeout_s`.
     """
-    found = await asyncio.to_thread(Admin(settings.broker, timeout_s).describe, names)
+    found = await asyncio.to_thread(Admin(settings, timeout_s).describe, names)
     missing = [name for name in names if name not in found]
     if missing:
         raise TopicsError(_missing(missing))

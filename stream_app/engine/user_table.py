@@ -11,8 +11,9 @@ changelog says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import faust
@@ -45,6 +46,9 @@ class Write(NamedTuple):
 class UserTable(faust.Table[bytes, bytes]):
     """Rows by (partition, key); raw bytes on both sides."""
 
+    #: what a client needs to reach the broker (`broker_access.aiokafka_arguments`)
+    client: Mapping[str, Any] = MappingProxyType({})
+
     def read(self, partition: int, key: bytes) -> bytes | None:
         """The row's bytes, or None; one point read in the partition's own database."""
         value: bytes | None = self.database(partition).get(key)
@@ -75,15 +79,24 @@ class UserTable(faust.Table[bytes, bytes]):
         )
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take over records of the changelog, in a recovery; Faust calls it."""
+        """Take over records of the changelog, in a recovery; Faust calls it.
+
+        What the store refuses stops the process: Faust would warn, and try again with every
+        further record, for ever.
+        """
         groups: dict[int, list[LogRecord]] = {}
         for event in batch:
             message = event.message
             epoch = epoch_of(message.headers or ())
             record = LogRecord(message.offset, message.key, message.value, epoch)
             groups.setdefault(message.partition, []).append(record)
-        for partition, records in groups.items():
-            self._fencing.absorb(partition, records)
+        try:
+            for partition, records in groups.items():
+                self._fencing.absorb(partition, records)
+        except Exception as error:
+            app: Any = self.app
+            app.add_future(app.crash(error))
+            raise
 
     def changelog_offset(self, partition: int) -> int | None:
         """Offset of the changelog up to which the local store is complete."""
@@ -92,7 +105,8 @@ class UserTable(faust.Table[bytes, bytes]):
 
     @cached_property
     def _fencing(self) -> Fencing:
-        return Fencing(Changelog(self.app, self.changelog_topic_name), RocksRows(self))
+        changelog = Changelog(self.app, self.changelog_topic_name, self.client)
+        return Fencing(changelog, RocksRows(self))
 
     def database(self, partition: int) -> Any:
         """The partition's RocksDB."""

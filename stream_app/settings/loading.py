@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -18,7 +19,10 @@ _DURATIONS: Final = frozenset(
     {"half_life", "active_window", "linger", "snapshot_interval", "broker_timeout"}
 )
 _MAPS: Final = frozenset({"weights", "exponents", "tiers"})
-_SECRETS: Final = frozenset({"web_token"})
+_SECRETS: Final = frozenset({"web_token", "sasl_password", "broker_key_password"})
+
+#: A name and a password written into an address, where none belong.
+_WRITTEN_IN: Final = re.compile(r"[^/,]+@")
 
 KEPT_WITH_STATE: Final = frozenset(
     {"preset", "half_life", "weights", "post_memory", "interaction_memory"}
@@ -146,7 +150,7 @@ def _line(detail: ErrorDetails, given: dict[str, Any]) -> str:
         return said  # a rule between settings, which names them itself
     name = str(detail["loc"][0])
     value = given.get(name, os.environ.get(variable(name), _env_file().get(variable(name))))
-    shown = "(hidden)" if name in _SECRETS else repr(str(value))
+    shown = "(hidden)" if name in _SECRETS else repr(_WRITTEN_IN.sub("(hidden)@", str(value)))
     if detail["type"] != "value_error":  # ours say what is allowed
         said = _allowed(name) or said.removeprefix("Input should be ")
     return f"{variable(name)}: {shown} is not allowed; it takes {said}"

@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stream_app.settings import parsing
+from stream_app.settings.access import check_access
 
 DEFAULT_ENCODER: Final = "openai-community/gpt2"
 DEFAULT_ENCODER_REVISION: Final = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
@@ -22,6 +23,7 @@ Duration = Annotated[float, PlainValidator(parsing.duration)]
 Window = Annotated[float | None, PlainValidator(parsing.window)]
 Weights = Annotated[dict[str, float], NoDecode, PlainValidator(parsing.weights)]
 Exponents = Annotated[dict[str, float] | None, NoDecode, PlainValidator(parsing.exponents)]
+Secret = Annotated[SecretStr | None, BeforeValidator(parsing.one_line)]
 Token = Annotated[SecretStr | None, BeforeValidator(parsing.token)]
 Tiers = Annotated[dict[str, float], NoDecode, PlainValidator(parsing.tiers)]
 Brokers = Annotated[str, PlainValidator(parsing.brokers)]
@@ -51,6 +53,29 @@ class Settings(BaseSettings):
     )
 
     broker: Brokers = Field("127.0.0.1:9092", description="Kafka: host:port, several with commas")
+    broker_security: Annotated[
+        Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], LowerCase
+    ] = Field(
+        "plaintext",
+        description="how to talk to Kafka: plaintext, ssl (TLS), sasl_plaintext or sasl_ssl",
+    )
+    broker_ca: Path | None = Field(
+        None, description="PEM file with the CAs of Kafka's brokers; default: this machine's"
+    )
+    broker_cert: Path | None = Field(
+        None, description="PEM file with our certificate, where brokers ask for one"
+    )
+    broker_key: Path | None = Field(
+        None, description="PEM file with the key of KOL_BROKER_CERT; default: that file"
+    )
+    broker_key_password: Secret = Field(None, description="password of that key, if it has one")
+    sasl_mechanism: Annotated[
+        Literal["plain", "scram-sha-256", "scram-sha-512"] | None, LowerCase
+    ] = Field(None, description="SASL mechanism: plain, scram-sha-256 or scram-sha-512")
+    sasl_user: Annotated[str | None, BeforeValidator(parsing.one_line)] = Field(
+        None, description="user name for SASL"
+    )
+    sasl_password: Secret = Field(None, description="password for SASL")
     app_id: str = Field(
         "kol",
         pattern=_TOPIC_CHARACTERS + "{1,200}$",
@@ -167,6 +192,7 @@ class Settings(BaseSettings):
                 f"KOL_WEB_TOKEN: required because KOL_WEB_BIND is {self.web_bind}, which others "
                 "can reach; set one, or bind to 127.0.0.1"
             )
+        check_access(self)
         return self
 
 

@@ -166,6 +166,13 @@ def token(value: object) -> object:
     return value
 
 
+def one_line(value: object) -> object:
+    """A name or a password as Kafka's clients can send it."""
+    if isinstance(value, str) and not all(c.isprintable() for c in value):
+        raise ValueError("characters that can be seen, in one line")
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Whether nobody outside this machine can reach what is bound to `host`."""
     if host == "localhost":

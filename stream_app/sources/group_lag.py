@@ -19,7 +19,7 @@ class GroupLag:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._group = GroupOffsets(settings.broker, settings.app_id, timeout_s=_REQUEST_TIMEOUT_S)
+        self._group = GroupOffsets(settings, settings.app_id, timeout_s=_REQUEST_TIMEOUT_S)
         self._topics = (settings.topic("posts"), settings.topic("interactions"))
         self._places: list[Place] = []
 

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from stream_app.broker_access import librdkafka_options
 from stream_app.errors import BROKER_ADVICE, BrokerError
 from stream_app.messages import Post, encode_interaction, encode_post
 from stream_app.sources.events import Event
@@ -181,10 +182,9 @@ class Replayer:
             self._failure = error
 
 
-def producer_options(settings: Settings) -> dict[str, str | int | bool]:
+def producer_options(settings: Settings) -> dict[str, Any]:
     """librdkafka's, of a producer that loses nothing and finds the partitions that workers do."""
-    return {
-        "bootstrap.servers": settings.broker,
+    return librdkafka_options(settings) | {
         "partitioner": "murmur2_random",  # where the worker expects the key, see messages.user_keys
         "enable.idempotence": True,  # neither lost nor doubled nor out of order by a retry
         "acks": "all",
@@ -192,5 +192,4 @@ def producer_options(settings: Settings) -> dict[str, str | int | bool]:
         "linger.ms": 20,
         # Idempotence forbids a time-out shorter than one request's.
         "message.timeout.ms": max(round(settings.broker_timeout * 1_000), 1_000),
-        "log_level": 0,  # what matters comes with the delivery reports
     }

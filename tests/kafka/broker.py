@@ -142,16 +142,17 @@ class KafkaBroker:
 
     def _format(self, classpath: str, configuration: Path) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        configuration.write_text(
-            PROPERTIES.format(
-                port=self._port, controller_port=free_port(), directory=self.directory
-            )
-        )
+        configuration.write_text(self._properties())
         tool = ("kafka.tools.StorageTool", "format", "--standalone")
         subprocess.run(
             java(*SHORT_RUN, "-cp", classpath, *tool, "-t", CLUSTER_ID, "-c", str(configuration)),
             check=True,
             capture_output=True,
+        )
+
+    def _properties(self) -> str:
+        return PROPERTIES.format(
+            port=self._port, controller_port=free_port(), directory=self.directory
         )
 
     def _wait_until_it_answers(self) -> None:

@@ -27,6 +27,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-expor
 )
 
 TIMEOUT_S = 30.0
+#: Until everything written has arrived, also where the broker is stopped and started meanwhile.
+FLUSH_TIMEOUT_S = 90.0
 PARTITION_OF_KEY, NOW = -1, 0  # librdkafka's words for "none given"
 
 
@@ -71,37 +73,55 @@ def delete_topic(bootstrap: str, name: str) -> None:
     wait_for(lambda: name not in admin.list_topics(timeout=TIMEOUT_S).topics, f"{name} to go")
 
 
+class Writer:
+    """A producer that stays: what it is given arrives in order within each partition.
+
+    `config` is librdkafka's, dots written as underscores.
+    """
+
+    def __init__(self, bootstrap: str, **config: Any) -> None:
+        self._errors: list[KafkaError] = []
+        self.producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                "log_level": 0,
+            }
+            | {name.replace("_", "."): value for name, value in config.items()}
+        )
+
+    def write(self, topic: str, records: Iterable[Record]) -> None:
+        for record in records:
+            _send(self.producer, topic, record, self._delivered)
+
+    def flush(self) -> None:
+        """All of it is acknowledged after the call."""
+        left = self.producer.flush(FLUSH_TIMEOUT_S)
+        if self._errors or left:
+            raise AssertionError(f"{len(self._errors)} failed, {left} unsent: {self._errors[:1]}")
+
+    def _delivered(self, error: KafkaError | None, _message: Message[bytes, bytes]) -> None:
+        if error is not None:
+            self._errors.append(error)
+
+
 def produce(bootstrap: str, topic: str, records: Iterable[Record], **config: Any) -> None:
     """All of them are acknowledged after the call, in their order within each partition.
 
-    `config` is librdkafka's, dots written as underscores; with a `transactional_id` the records are
-    one transaction, which leaves a marker behind them in each partition.
+    `config` as for a `Writer`; with a `transactional_id` the records are one transaction, which
+    leaves a marker behind them in each partition.
     """
-    errors: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, _message: Message[bytes, bytes]) -> None:
-        if error is not None:
-            errors.append(error)
-
-    producer = Producer(
-        {
-            "bootstrap.servers": bootstrap,
-            "partitioner": "murmur2_random",
-            "enable.idempotence": True,
-            "linger.ms": 20,
-        }
-        | {name.replace("_", "."): value for name, value in config.items()}
-    )
+    writer = Writer(bootstrap, **config)
     if "transactional_id" in config:
-        producer.init_transactions(TIMEOUT_S)
-        producer.begin_transaction()
-    for record in records:
-        _send(producer, topic, record, delivered)
-    left = producer.flush(TIMEOUT_S)
+        writer.producer.init_transactions(TIMEOUT_S)
+        writer.producer.begin_transaction()
+    writer.write(topic, records)
     if "transactional_id" in config:
-        producer.commit_transaction(TIMEOUT_S)
-    if errors or left:
-        raise AssertionError(f"{len(errors)} failed, {left} unsent: {errors[:1]}")
+        writer.producer.flush(FLUSH_TIMEOUT_S)
+        writer.producer.commit_transaction(TIMEOUT_S)
+    writer.flush()
 
 
 def open_transaction(bootstrap: str, topic: str, records: Iterable[Record], name: str) -> Producer:
@@ -184,6 +204,16 @@ def end_offsets(bootstrap: str, topic: str) -> Mapping[int, int]:
 def partitions(bootstrap: str, topic: str) -> list[int]:
     listed = _admin(bootstrap).list_topics(timeout=TIMEOUT_S)
     return sorted(listed.topics[topic].partitions)
+
+
+def assignments(bootstrap: str, group: str) -> list[set[tuple[str, int]]]:
+    """The (topic, partition)s of each member of a consumer group."""
+    admin = _admin(bootstrap)
+    (future,) = admin.describe_consumer_groups([group]).values()
+    return [
+        {(place.topic, place.partition) for place in member.assignment.topic_partitions}
+        for member in future.result(TIMEOUT_S).members
+    ]
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:

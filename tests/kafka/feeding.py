@@ -14,7 +14,7 @@ from tests.stream_of_events import Event
 TICK_S = 0.05
 #: Part of what is allowed that goes out at each tick: fast at first, but never all of it.
 SHARE = 0.03
-STOP_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 120.0
 
 
 def send(workers: Workers, events: Sequence[Event]) -> None:

@@ -17,11 +17,11 @@ def test_a_refused_changelog_stops_the_worker_and_loses_nothing(
 ) -> None:
     generator = Generator(SEED, events=4_000, users=300)
     system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
-    worker = system.make("only").launch("--refuse-changelog-after", "20")
+    worker = system.make("only").launch("--fault", "refuse@sending:users-changelog:21")
     send(system, generator.events)
 
     assert worker.wait(60) == 1
-    assert "the changelog takes no more" in worker.log_path.read_text()
+    assert "it takes no more of this" in worker.log_path.read_text()
 
     worker.start()
     reckon(system, worker, generator.truth())

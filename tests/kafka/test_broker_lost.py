@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
@@ -12,10 +12,10 @@ import pytest
 
 from tests.kafka.broker import KafkaBroker, free_port
 from tests.kafka.clients import wait_for
-from tests.kafka.feeding import send
+from tests.kafka.feeding import flowing, send
 from tests.kafka.reckoning import reckon
 from tests.kafka.refusing import refusal
-from tests.kafka.workers import KOL_WORKER, Worker, Workers
+from tests.kafka.workers import KOL_WORKER, Worker, Workers, wait_until_handled
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SHORT = "15s"  # KOL_BROKER_TIMEOUT of workers that are to give up
@@ -79,20 +79,36 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
 
 
 def test_a_broker_that_goes_away_and_comes_back_costs_nothing(
-    broker: KafkaBroker, system: Workers
+    broker: KafkaBroker, system: Workers, seeded: Callable[[int], int]
 ) -> None:
-    generator = Generator(11, events=900, users=250)
+    generator = Generator(seeded(11), events=2_000, users=250)
     broker.start()
     system.create_topics()
-    worker = system.start("only")
-    send(system, generator.events[:450])
+    stays, leaves = system.make("stays"), system.make("leaves")
+    for worker in (stays.launch(), leaves.launch()):
+        worker.wait_ready()
+    with flowing(system, generator.events) as flow:
+        flow.allow(0.5)
+        wait_until_handled(leaves, 100)
+        broker.stop(kill=True)
+        check_that_it_waits(stays)
+        check_that_it_waits(leaves)
+        check_that_it_stops_without_the_broker(leaves)
 
-    broker.stop()
-    check_that_it_waits(worker)
-    broker.start()
-    worker.wait_ready()
-    send(system, generator.events[450:])
-    reckon(system, worker, generator.truth())
+        broker.start()
+        stays.wait_ready()
+        flow.allow(0.9)
+    reckon(system, stays, generator.truth())
+
+
+def check_that_it_stops_without_the_broker(worker: Worker) -> None:
+    """Told to stop, it does not wait until the broker is back; it says so in one line."""
+    assert worker.terminate() == 0
+    log = worker.log_path.read_text()
+    assert "Traceback" not in log
+    last = log.splitlines()[-1]
+    assert last.startswith("kol: told to stop while waiting for the broker")
+    assert "nothing was lost" in last
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["gone", "hanging"])

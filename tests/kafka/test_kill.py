@@ -1,14 +1,15 @@
-"""kill -9 at random points: exact totals, with the same state, with another's, and with none."""
+"""kill -9 at random points: exact totals, with the same state, an older one, and none."""
 
 from __future__ import annotations
 
 import random
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.kafka.clients import consume
 from tests.kafka.feeding import send
-from tests.kafka.reckoning import SEEN_AGAIN, reckon, tell
+from tests.kafka.reckoning import SEEN_AGAIN, reckon
 from tests.kafka.workers import Workers, wait_until_handled
 from tests.outcome import chains
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
@@ -18,10 +19,9 @@ MEMORIES = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY
 
 
 def test_a_worker_killed_at_random_points_counts_everything_once(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], seeded: Callable[[int], int]
 ) -> None:
-    seed = 90210
-    tell(f"seed {seed}")
+    seed = seeded(90210)
     chance = random.Random(seed)
     generator = Generator(seed, events=EVENTS)
     system = workers(**MEMORIES)
@@ -37,26 +37,30 @@ def test_a_worker_killed_at_random_points_counts_everything_once(
     reckon(system, heir, generator.truth(), seen_again=seen_again)
 
 
-def test_a_worker_with_its_state_wiped_finds_everything_again(
-    workers: Callable[..., Workers],
+def test_a_worker_with_its_state_wiped_or_of_before_finds_everything_again(
+    workers: Callable[..., Workers], seeded: Callable[[int], int], tmp_path: Path
 ) -> None:
-    seed = 1701
-    tell(f"seed {seed}")
-    generator = Generator(seed, events=4_000, users=300)
+    generator = Generator(seeded(1701), events=4_000, users=300)
     system = workers(**MEMORIES)
     worker = system.start("only")
-    send(system, generator.events)
+    send(system, generator.events[:2_000])
+    wait_until_handled(worker, 1_000)
+    with worker.frozen():
+        shutil.copytree(worker.data_dir, tmp_path / "before")
+    send(system, generator.events[2_000:])
     events = reckon(system, worker, generator.truth())
     rows = worker.users(generator.truth().users)
 
-    worker.kill()
-    shutil.rmtree(worker.data_dir)
-    worker.start()
-
-    system.wait_until_scored(worker)
-    assert worker.users(rows) == rows
-    after, _ = chains(consume(system.broker, system.names.events))
-    assert ids(after) == ids(events)
+    for state in (None, tmp_path / "before"):
+        worker.kill()
+        shutil.rmtree(worker.data_dir)
+        if state is not None:
+            shutil.copytree(state, worker.data_dir)
+        worker.start()
+        system.wait_until_scored(worker)
+        assert worker.users(rows) == rows
+        after, _ = chains(consume(system.broker, system.names.events))
+        assert ids(after) == ids(events)
 
 
 def ids(events: dict[str, list[dict[str, str]]]) -> dict[str, list[str]]:

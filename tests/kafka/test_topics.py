@@ -51,7 +51,7 @@ def test_partitions_cleanup_and_record_sizes_at_the_broker_are_those_of_the_cont
         "app-users-changelog": (8, "compact"),
     }
     names = [prefix + name for name in due]
-    found = Admin(kafka.bootstrap, 10.0).describe(names)
+    found = Admin(load_settings(broker=kafka.bootstrap), 10.0).describe(names)
     assert {
         name: (topic.partitions, topic.config["cleanup.policy"]) for name, topic in found.items()
     } == {prefix + name: shape for name, shape in due.items()}

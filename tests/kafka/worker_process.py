@@ -9,16 +9,16 @@ import argparse
 import asyncio
 import faulthandler
 import os
+import resource
 import signal
 import sys
 import time
 from types import FrameType
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-
 from stream_app import parts
 from stream_app.app import run_worker
+from stream_app.cli.leaving import leave
 from stream_app.core import aggregate, row
 from stream_app.core.later_fields import Kept
 from stream_app.core.row import UserRow
@@ -28,16 +28,10 @@ from stream_app.engine.internal_records import PartitionMeta
 from stream_app.errors import KolError
 from stream_app.settings import Settings, load_settings
 from tests.fakes import FakeEncoder
+from tests.kafka.faults import install, parse_fault
 
 #: Share of the session time-out after which a member sends its heartbeat.
 HEARTBEATS = 6
-#: Longer than the time between two commits: what was acknowledged too early is committed by then.
-REFUSAL_DELAY_S = 2.0
-CHANGELOG = "-users-changelog"
-
-
-class ChangelogRefusedError(Exception):
-    """Stands for a broker that does not take the changelog any more."""
 
 
 def shorten_sessions(seconds: float) -> None:
@@ -54,20 +48,10 @@ def shorten_sessions(seconds: float) -> None:
     vars(parts)["create_faust_app"] = create_short
 
 
-def refuse_changelog_after(requests: int) -> None:
-    """The broker takes the first so many record batches; the answer to later ones is an error."""
-    send_batch = AIOKafkaProducer.send_batch
-    left = requests
-
-    async def send_or_refuse(producer: Any, batch: Any, topic: str, *, partition: int) -> Any:
-        nonlocal left
-        if topic.endswith(CHANGELOG):
-            left -= 1
-            if left < 0:
-                return asyncio.ensure_future(_refuse_late())
-        return await send_batch(producer, batch, topic, partition=partition)
-
-    AIOKafkaProducer.send_batch = send_or_refuse
+def fill_disk(size: int) -> None:
+    """No file can grow beyond so many bytes, as on a full disk; RocksDB hears of it as then."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 class NewerRow(UserRow, array_like=True, gc=False):
@@ -130,15 +114,11 @@ def show_where_it_hangs(_number: int, _frame: FrameType | None) -> None:
     os._exit(70)
 
 
-async def _refuse_late() -> None:
-    await asyncio.sleep(REFUSAL_DELAY_S)
-    raise ChangelogRefusedError("the changelog takes no more")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--session-timeout", type=float, default=3.0, help="seconds")
-    parser.add_argument("--refuse-changelog-after", type=int, metavar="REQUESTS")
+    parser.add_argument("--fault", type=parse_fault, action="append", default=[])
+    parser.add_argument("--most-bytes-in-a-file", type=int, metavar="BYTES")
     parser.add_argument("--newer", action="store_true", help="with a field more in its rows")
     parser.add_argument("--clock-ahead", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--leads", action="store_true", help="whoever is elected")
@@ -151,8 +131,10 @@ def main() -> int:
         lead_whoever_is_elected()
     signal.signal(signal.SIGQUIT, show_where_it_hangs)
     shorten_sessions(options.session_timeout)
-    if options.refuse_changelog_after is not None:
-        refuse_changelog_after(options.refuse_changelog_after)
+    for fault in options.fault:
+        install(fault)
+    if options.most_bytes_in_a_file is not None:
+        fill_disk(options.most_bytes_in_a_file)
     try:
         return run_worker(load_settings(), encoder=FakeEncoder())
     except KolError as error:
@@ -161,4 +143,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(leave(main()))

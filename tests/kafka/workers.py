@@ -89,6 +89,11 @@ class Worker:
             return False
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def has_ended(self) -> bool:
         return self._process is None or self._process.poll() is not None
 
@@ -97,6 +102,27 @@ class Worker:
         if self._process is not None:
             self._process.kill()
             self.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It does nothing at all inside the block, as on a machine that hangs."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
+    def freeze(self) -> None:
+        """It does nothing at all, as on a machine that hangs, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it was."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def terminate(self) -> int:
         """Told to stop; returns the exit code."""

@@ -2,13 +2,19 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
-from faust.exceptions import ConsistencyError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    PolicyViolationError,
+    TopicAuthorizationFailedError,
+)
+from faust.exceptions import ConsistencyError, ProducerSendError
 
 from stream_app.errors import BrokerError, KolError, StateError, TopicsError
-from stream_app.process import known_failure
+from stream_app.failures import known_failure
 
 
 def test_rows_ahead_of_their_changelog_are_a_line_that_says_what_to_do() -> None:
@@ -19,11 +25,40 @@ def test_rows_ahead_of_their_changelog_are_a_line_that_says_what_to_do() -> None
     assert "\n" not in str(known)
 
 
-@pytest.mark.parametrize("error", [KafkaConnectionError("gone"), KafkaTimeoutError()])
+@pytest.mark.parametrize(
+    "error", [KafkaConnectionError("gone"), KafkaTimeoutError(), TimeoutError()]
+)
 def test_a_broker_lost_on_the_way_is_a_line_that_says_so(error: Exception) -> None:
     known = known_failure(error)
     assert isinstance(known, BrokerError)
     assert "the broker was lost" in str(known)
+
+
+def test_a_broker_that_refuses_is_a_line_that_says_so() -> None:
+    wrapped = ProducerSendError("Error while sending")
+    wrapped.__cause__ = PolicyViolationError()
+    for error, name in ((TopicAuthorizationFailedError(), "TopicAuth"), (wrapped, "PolicyViol")):
+        known = known_failure(error)
+        assert isinstance(known, BrokerError)
+        assert name in str(known)
+        assert "nothing was lost" in str(known)
+
+
+def test_a_disk_that_takes_no_more_is_a_line_that_says_to_make_room(tmp_path: Path) -> None:
+    script = FULL_DISK.format(folder=str(tmp_path))
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.startswith("DiskError KOL_DATA_DIR: cannot write")
+    assert str(tmp_path) in said
+    assert "make room" in said
+
+
+def test_a_process_that_ends_remembers_the_first_reason() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", FIRST_REASON], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.strip() == "BrokerError('gone')"
 
 
 def test_errors_of_ours_are_said_as_they_are_and_others_are_not_known() -> None:
@@ -32,11 +67,50 @@ def test_errors_of_ours_are_said_as_they_are_and_others_are_not_known() -> None:
     assert known_failure(ZeroDivisionError()) is None
 
 
+#: In a process of its own, which gets the limit: RocksDB's own error, whatever it looks like.
+FULL_DISK = """
+import resource
+import signal
+import rocksdict
+from stream_app.failures import known_failure
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+rows = rocksdict.Rdict({folder!r}, rocksdict.Options(raw_mode=True))
+try:
+    while True:
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        batch.put(b"key", bytes(1_000))
+        rows.write(batch)
+except Exception as error:
+    known = known_failure(error)
+    print(type(known).__name__, known)
+"""
+
+FIRST_REASON = """
+import asyncio
+from stream_app.errors import BrokerError
+from stream_app.process import Process
+
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+
+import faust
+
+process = Process(
+    faust.App("any", broker="kafka://127.0.0.1:1"), loop=loop, broker_is_lost=lambda: None
+)
+process._crash(BrokerError("gone"))
+process._crash(asyncio.CancelledError())
+print(repr(process.crash_reason))
+"""
+
 CHATTER = """
 import logging
 from stream_app.app import run_worker
 from stream_app.engine.faust_app import QuietMonitor
-from stream_app.process import Beside, set_up_logging
+from stream_app.failures import set_up_logging
+from stream_app.process import Beside
 
 set_up_logging("info")
 for service in (QuietMonitor, Beside):

@@ -163,6 +163,11 @@ def _environment(plan: _Plan, bootstrap: str, folder: Path) -> Mapping[str, str]
     from stream_app.settings import describe
 
     settings = options.read_settings(web_port=plan.port)
+    if settings.broker_security != "plaintext":
+        raise UsageError(
+            "kol demo brings a broker of its own, which knows no TLS and no SASL; leave out "
+            "KOL_BROKER_SECURITY and what goes with it"
+        )
     sources = {row["name"]: row["source"] for row in describe(settings)}
     is_default = sources["KOL_WEB_PORT"] == "default"
     port = free_port(settings.web_bind, settings.web_port, or_any=is_default)

@@ -115,7 +115,8 @@ def resend(file: str, dry_run: bool, broker: str | None, as_json: bool) -> None:
     dlq-resent-from that says where it was read at first. A line that would be a dead letter again
     is named on standard error and not sent; the exit code is then 1.
     """
-    settings = options.read_settings(broker=broker)
+    read = options.read_settings if dry_run else options.broker_settings
+    settings = read(broker=broker)
     from stream_app.cli.dlq.resend import Resender, outgoing
 
     refused = 0
@@ -145,7 +146,7 @@ def resend(file: str, dry_run: bool, broker: str | None, as_json: bool) -> None:
 
 def _found(broker: str | None, topic: str | None, **filters: Any) -> Iterable[Letter]:
     """The dead letters that are meant; `topic` without its prefix."""
-    settings = options.read_settings(broker=broker)
+    settings = options.broker_settings(broker=broker)
     from stream_app.cli.dlq.reader import letters
 
     full_name = None if topic is None else settings.topic(topic)

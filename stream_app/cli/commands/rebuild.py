@@ -35,7 +35,7 @@ def rebuild(
     Makes the new app's changelog topic and says where in the topics it begins. KOL_APP_ID names the
     old app, which is not touched and may keep running beside the new one.
     """
-    settings = options.read_settings(broker=broker)
+    settings = options.broker_settings(broker=broker)
     new = options.read_settings(broker=broker, app_id=app_id) if app_id is not None else None
     from stream_app.engine import rebuild as engine
 

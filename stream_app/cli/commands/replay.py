@@ -54,7 +54,7 @@ def replay(
     in its own order, as it comes, where every line of the format stands for itself. Bad lines are
     named on standard error, counted and passed over.
     """
-    settings = options.read_settings(broker=broker)
+    settings = options.broker_settings(broker=broker)
     from stream_app.engine.topics import check_topics
 
     asyncio.run(check_topics(settings))

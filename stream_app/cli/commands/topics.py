@@ -33,7 +33,7 @@ def create(broker: str | None, as_json: bool) -> None:
     Refuses, and makes nothing, where existing topics have other partition counts or another
     cleanup policy than a worker needs.
     """
-    settings = options.read_settings(broker=broker)
+    settings = options.broker_settings(broker=broker)
     from stream_app.engine.topics import create_topics
 
     made = asyncio.run(create_topics(settings))
@@ -50,7 +50,7 @@ def create(broker: str | None, as_json: bool) -> None:
 @_as_json
 def check(broker: str | None, as_json: bool) -> None:
     """Say whether all topics are there and fit; exit code 2 where they do not."""
-    settings = options.read_settings(broker=broker)
+    settings = options.broker_settings(broker=broker)
     from stream_app.engine.topics import check_topics
 
     asyncio.run(check_topics(settings))

@@ -32,7 +32,7 @@ def watch(as_json: bool, from_beginning: bool, tier: str | None, broker: str | N
     Times are event times in UTC. An event that is sent again after a crash is shown once.
     Ctrl-C ends it.
     """
-    settings = options.read_settings(broker=broker)
+    settings = options.broker_settings(broker=broker)
     if tier is not None and tier not in settings.tiers:
         known = ", ".join(settings.tiers)
         raise click.BadParameter(f"no tier {tier!r} in KOL_TIERS; there is {known}")

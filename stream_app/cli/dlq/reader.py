@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from stream_app.broker_access import librdkafka_options
 from stream_app.cli.dlq.letter import Letter
 from stream_app.errors import BROKER_ADVICE, BrokerError, TopicsError
 
@@ -26,13 +27,12 @@ def letters(settings: Settings) -> Iterator[Letter]:
         TopicsError: there is no such topic.
     """
     consumer = Consumer(
-        {
-            "bootstrap.servers": settings.broker,
+        librdkafka_options(settings)
+        | {
             "group.id": "kol-dlq",  # never joined and never committed: it only has to be there
             "enable.auto.commit": False,
             "enable.partition.eof": True,  # behind a transaction's marker there is no last record
             "auto.offset.reset": "earliest",
-            "log_level": 0,
         }
     )
     try:

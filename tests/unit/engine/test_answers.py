@@ -29,8 +29,8 @@ class Scene:
 
     def __init__(self) -> None:
         scheme = make_scheme()
-        self.boards = BoardReader("127.0.0.1:1", "kol-rankings", "kol", scheme.formula)
-        self.feed = EventFeed("127.0.0.1:1", "kol-events", PARTITIONS, app_id="kol")
+        self.boards = BoardReader({}, "kol-rankings", "kol", scheme.formula)
+        self.feed = EventFeed({}, "kol-events", PARTITIONS, app_id="kol")
         self.assignor = SimpleNamespace(
             _tps_url={TP(CHANGELOG, n): f"http://w{n % 2}:1" for n in range(PARTITIONS)},
             changelog_distribution={"http://w0:1": {}, "http://w1:1": {}},

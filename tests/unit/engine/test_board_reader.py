@@ -20,7 +20,7 @@ SKETCH = QuantileSketch().serialize()
 
 
 def reader() -> BoardReader:
-    return BoardReader("127.0.0.1:1", "kol-rankings", "kol", make_scheme().formula)
+    return BoardReader({}, "kol-rankings", "kol", make_scheme().formula)
 
 
 def someone(key: str) -> Any:

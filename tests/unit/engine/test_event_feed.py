@@ -40,7 +40,7 @@ class Topic:
 
     def feed(self, *found: str, is_read: bool = True) -> EventFeed:
         """A feed that found these events at its start."""
-        feed = EventFeed("127.0.0.1:1", "kol-events", 4, app_id="kol", clock=lambda: self.now)
+        feed = EventFeed({}, "kol-events", 4, app_id="kol", clock=lambda: self.now)
         for name in found:
             feed.on_record(self.records[name])
         if is_read:

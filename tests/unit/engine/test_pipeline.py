@@ -36,6 +36,7 @@ class Stream:
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
         self.lines: asyncio.Queue[Any] = asyncio.Queue()
         self.acked: list[tuple[str, int]] = []
+        self.forgotten: list[int] = []
         self.progress = asyncio.Event()
 
     def noack(self) -> Stream:
@@ -48,6 +49,9 @@ class Stream:
     def ack_all(self, events: Sequence[Any]) -> None:
         self.acked += [(event.message.topic, event.message.offset) for event in events]
         self.progress.set()
+
+    def forget_all(self, events: Sequence[Any]) -> None:
+        self.forgotten += [event.message.offset for event in events]
 
     def push(self, record: Any) -> None:
         self.guard.handed(record.tp, [record.offset])
@@ -266,6 +270,61 @@ def test_more_records_than_fit_wait_until_there_is_room() -> None:
         assert acked == [("posts", offset) for offset in range(60)]
 
     run(test, batch_size=2)
+
+
+def test_what_was_not_begun_is_given_back_and_comes_again() -> None:
+    async def test(bench: Bench) -> None:
+        bench.gate.open.clear()
+        for number in range(30):
+            bench.push(post(number))
+        for _ in range(200):
+            await asyncio.sleep(0)
+        taken = bench.pipeline.waiting
+        given_back = [event.message.offset for event in bench.pipeline.give_back()]
+        assert sorted(given_back) == list(range(taken))
+        assert bench.pipeline.waiting == 0
+        bench.gate.open.set()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert bench.stream.acked == []
+        assert bench.stream.forgotten == list(range(taken, 30)), "those that were under way"
+
+        bench.pipeline.take_again()
+        bench.guard.seek(TP("posts", HOME), 0)
+        for record in bench.broker.source[("posts", HOME)]:
+            bench.stream.push(record)
+        acked = await bench.stream.acked_so_far(30)
+        assert acked == [("posts", offset) for offset in range(30)]
+        row = bench.worker.row(U1)
+        assert row is not None
+        assert row.posts == 30
+
+    run(test, batch_size=2)
+
+
+def test_batches_whose_texts_are_encoded_are_not_given_back() -> None:
+    async def test(bench: Bench) -> None:
+        applying, go_on = asyncio.Event(), asyncio.Event()
+        write = bench.worker.table.write
+
+        async def held_up(writes: Any) -> None:
+            applying.set()
+            await go_on.wait()
+            await write(writes)
+
+        bench.worker.table.write = held_up
+        bench.push(post(1))
+        await applying.wait()
+        bench.gate.open.clear()
+        bench.push(post(2))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        given_back = [event.message.offset for event in bench.pipeline.give_back()]
+        assert given_back == [1]
+        go_on.set()
+        assert await bench.stream.acked_so_far(1) == [("posts", 0)]
+
+    run(test)
 
 
 def test_a_failure_of_the_encoder_ends_the_applier() -> None:
