@@ -21,6 +21,7 @@ from stream_app.engine.intake import Intake
 from stream_app.engine.internal_records import record_key
 from stream_app.engine.leader import Leader
 from stream_app.engine.metrics import Metrics
+from stream_app.engine.origins import Origins
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.ownership import Ownership
 from stream_app.engine.pipeline import Pipeline
@@ -138,6 +139,7 @@ class Parts:
         return Pipeline(
             scheme=self.scheme,
             intake=Intake(self.names, settings.partitions),
+            origins=Origins(self.app),
             scorer=self.scorer,
             snapshots=self.snapshots,
             rows=self.rows,

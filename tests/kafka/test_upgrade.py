@@ -8,7 +8,7 @@ from itertools import pairwise
 import msgspec
 
 from stream_app.core.row import decode_header
-from stream_app.engine.user_table import RESERVED
+from stream_app.engine.fencing import RESERVED
 from tests.kafka.clients import consume
 from tests.kafka.feeding import flowing
 from tests.kafka.reckoning import reckon, tell

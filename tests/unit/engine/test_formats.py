@@ -111,7 +111,7 @@ def test_fields_that_a_newer_program_has_added_to_the_reserved_row_are_kept_too(
 
 
 def test_records_that_nobody_writes_again_are_read_past_what_is_not_known() -> None:
-    newer = NewerSnapshot(*msgspec.structs.astuple(RECORDS[0]), mean=1.5)
+    newer = NewerSnapshot(**msgspec.structs.asdict(RECORDS[0]), mean=1.5)
     assert decode(Snapshot, b"\x01" + msgspec.msgpack.encode(newer)) == RECORDS[0]
 
 
