@@ -80,7 +80,7 @@ def be_newer() -> None:
     vars(aggregate)["UserRow"] = NewerRow
     vars(scorer)["encode_row"] = encode_counting
     vars(internal_records)["_meta"] = meta
-    vars(internal_records)["_readers"][PartitionMeta] = meta.decode
+    vars(internal_records)["_readers"] |= dict.fromkeys((PartitionMeta, NewerMeta), meta.decode)
     vars(ownership)["PartitionMeta"] = NewerMeta
 
 
