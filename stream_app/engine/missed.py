@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any
 
+from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,11 @@ class Missed:
             return
         self._next = monotonic() + _EVERY_S
         holes, self._holes = self._holes, {}
-        begins = await self._earliest(*holes)
+        try:
+            begins = await self._earliest(*holes)
+        except KafkaTimeoutError:  # a broker that is away is waited for (`broker_watch`)
+            self._holes = holes | self._holes
+            return
         for tp, (due, first) in holes.items():
             lost = min(begins.get(tp) or 0, first) - due
             if lost > 0:

@@ -24,6 +24,7 @@ from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, START, Gener
 PARTITIONS = 12
 WORKERS = 4
 MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
 POSTED = START + MINUTE_MS
 VISIBLE_S = 60.0  # far more than the two seconds it should take, for machines that do much else
 
@@ -137,10 +138,11 @@ class Story:
         self.low = [name for name in names if name not in high][:360]
         self.high = high
 
-    def begin(self) -> None:
+    def begin(self, asked: Worker) -> None:
         """The forty first: so that no line promotes any other, however few are there yet."""
-        self._produce(self.high, lambda n: 100_000 * (n + 1), POSTED)
-        self._produce(self.low, lambda n: 10 * (n + 1), POSTED)
+        for users, likes in ((self.high, 100_000), (self.low, 10)):
+            self._produce(users, lambda n, each=likes: each * (n + 1), POSTED)
+            self._system.wait_until_scored(asked)
 
     def rise(self, numbers: slice) -> None:
         self._produce(self.low[::36][numbers], lambda _: 10**9, POSTED + MINUTE_MS)
@@ -148,6 +150,14 @@ class Story:
     def fall(self) -> None:
         """Newer counts of their only posts: nothing at all."""
         self._produce(self.high[::4], lambda _: 0, POSTED, observed_at=POSTED + 9 * MINUTE_MS)
+
+    def overtake(self) -> None:
+        """All but the forty post what draws far more than theirs, who post nothing."""
+        self._produce(self.low, lambda n: 10**12 + n, POSTED + 10 * MINUTE_MS)
+
+    def outlive(self) -> None:
+        """One post when everybody else has been silent for longer than the active window."""
+        self._produce(["late"], lambda _: 0, POSTED + 200 * DAY_MS)
 
     def _produce(
         self, users: list[str], likes: Callable[[int], int], at: int, *, observed_at: int = 0
@@ -175,6 +185,27 @@ def transitions(system: Workers) -> list[tuple[str, list[tuple[str, str | None]]
     )
 
 
+def check_idle_users(system: Workers, story: Story, asked: Worker) -> None:
+    """Who posts nothing follows the line, and the clock, whichever worker has her."""
+    story.overtake()
+    system.wait_until_scored(asked)
+    idle = set(story.high) - set(story.high[::4])
+    assert last_events(system, idle) == {("demoted", "threshold")}
+    members = {item["user"]["user_id"] for item in asked.kols()}
+    assert len(members) >= 40
+    story.outlive()
+    system.wait_until_scored(asked)
+    wait_for(lambda: asked.kols() == [], "all to be inactive", VISIBLE_S)
+    assert last_events(system, members) == {("demoted", "inactivity")}
+
+
+def last_events(system: Workers, users: Iterable[str]) -> set[tuple[str, str]]:
+    """Kind and cause of the last event of each of these users."""
+    events, _ = chains(consume(system.broker, system.names.events))
+    last = [events[f"x:{user}"][-1] for user in users]
+    return {(event["kind"], event["cause"]["type"]) for event in last}
+
+
 def test_leader_and_owner_lost_together_move_nobody_whom_an_undisturbed_run_would_not(
     kafka: KafkaBroker, tmp_path: Path
 ) -> None:
@@ -194,8 +225,7 @@ def test_leader_and_owner_lost_together_move_nobody_whom_an_undisturbed_run_woul
             else:
                 asked = leader = system.start("only")
             story = Story(system, victim)
-            story.begin()
-            system.wait_until_scored(asked)
+            story.begin(asked)
             story.rise(slice(0, 5))
             if leader is not asked:
                 leader.kill()
@@ -204,6 +234,7 @@ def test_leader_and_owner_lost_together_move_nobody_whom_an_undisturbed_run_woul
             story.fall()
             system.wait_until_scored(asked)
             found.append(transitions(system))
+            check_idle_users(system, story, asked)
     disturbed, undisturbed = found
     tell(f"{len(undisturbed)} users moved; victim owned {len(victim)} of {PARTITIONS} partitions")
     assert disturbed == undisturbed

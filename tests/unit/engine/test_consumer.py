@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -86,6 +87,28 @@ def test_records_that_retention_took_unread_are_told_holes_of_other_kinds_are_no
     consumer._committed_offset = {POSTS: committed}
     asyncio.run(consumer._getmany(None, 1.0))
     assert consumer.missed == told
+
+
+def test_holes_are_looked_into_when_a_broker_that_was_away_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: dict[TP, int] = {}
+    answers: list[Any] = [KafkaTimeoutError(), {POSTS: 8}]
+
+    async def earliest(*_tps: TP) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("stream_app.engine.missed._EVERY_S", 0.0)
+    missed = Missed(earliest, SimpleNamespace(on_missed=told.__setitem__))
+    missed.came(POSTS, 5, 9)
+    asyncio.run(missed.look())
+    assert told == {}
+    missed.came(POSTS, 10, 12)  # the first hole is the one that matters
+    asyncio.run(missed.look())
+    assert told == {POSTS: 3}
 
 
 def test_a_record_left_out_between_fetcher_and_agent_stops_the_process(
