@@ -61,6 +61,7 @@ def is_shared(members: list[Worker]) -> bool:
 @pytest.fixture(scope="module")
 def scene(kafka: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     settings = {
+        "app_id": "line",  # a group of its own: these run beside the workers of the last test
         "partitions": PARTITIONS,
         "post_memory": POST_MEMORY,
         "interaction_memory": INTERACTION_MEMORY,
