@@ -30,7 +30,6 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
-from faust.stores.rocksdb import Store
 
 from stream_app.engine.faust_app import SafeApp
 from stream_app.engine.ownership import Ownership
@@ -210,7 +209,7 @@ POINTS: dict[str, Callable[[Act], None]] = {
     "stored": _after(UserTable, "write"),
     "applied": _after(Scorer, "apply"),
     "acknowledged": _after(Pipeline, "_apply_batch"),
-    "reading": _before(Store, "apply_changelog_batch"),
+    "reading": _before(UserTable, "apply_changelog_batch"),
     "recovered": _after(Ownership, "recover"),
     "revoked": _before(SafeApp, "_on_partitions_revoked"),
     "assigned": _before(SafeApp, "_on_partitions_assigned"),
