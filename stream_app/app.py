@@ -52,6 +52,7 @@ class Worker:
             encoder: turns texts into features.
             ids: topic name -> id at the broker, of the topics that the rows rest on.
         """
+        self.watch.expect(ids)
         self.pipeline.use(encoder)
         self.ownership.expect(fingerprint(settings, encoder.identity), ids)
 

@@ -22,6 +22,7 @@ from stream_app.engine.internal_records import record_key
 from stream_app.engine.kept_columns import KeptColumns
 from stream_app.engine.leader import Leader
 from stream_app.engine.metrics import Metrics
+from stream_app.engine.origins import Origins
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.ownership import Ownership
 from stream_app.engine.pipeline import Pipeline
@@ -96,7 +97,9 @@ class Parts:
     @cached_property
     def app(self) -> SafeApp:
         """No agents are in it yet."""
-        return create_faust_app(self.settings, web_url(self.settings))
+        app = create_faust_app(self.settings, web_url(self.settings))
+        app.on_missed = lambda tp, records: self.metrics.missed.labels(tp.topic).inc(records)
+        return app
 
     @cached_property
     def table(self) -> UserTable:
@@ -144,6 +147,7 @@ class Parts:
         return Pipeline(
             scheme=self.scheme,
             intake=Intake(self.names, settings.partitions),
+            origins=Origins(self.app),
             scorer=self.scorer,
             snapshots=self.snapshots,
             rows=self.rows,
@@ -188,6 +192,7 @@ class Parts:
             scheme=self.scheme,
             interval_s=self.settings.snapshot_interval,
             is_leader=lambda: owns_snapshots(self.app, self.names.snapshots),
+            metrics=self.metrics,
         )
 
     # -- what is shown

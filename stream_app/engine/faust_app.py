@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import faust
@@ -9,6 +10,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
 from yarl import URL
 
 from stream_app.broker_access import aiokafka_arguments, tls_context, uses_sasl
@@ -68,6 +70,9 @@ class SafeTransport(aiokafka.Transport):
 
 class SafeApp(faust.App):
     """Faust's app on our transport."""
+
+    #: told how many records of a partition retention took before they were read
+    on_missed: Callable[[TP, int], None] = staticmethod(lambda _tp, _records: None)
 
     def _new_transport(self) -> Any:
         return SafeTransport(self.conf.broker_consumer, self, loop=self.loop)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from stream_app.core.scheme import Scheme
-from stream_app.engine.internal_records import PartitionMeta, decode
+from stream_app.engine.internal_records import FORMAT_ADVICE, PartitionMeta, decode
 from stream_app.engine.kept_columns import KeptColumns
 from stream_app.engine.partition import Partition
 from stream_app.engine.user_table import UserTable, meta_key
@@ -101,10 +101,7 @@ class Ownership:
         try:
             partition.load(self._table.rows(number))
         except ValueError as error:
-            raise StateError(
-                f"partition {number}: {error}; use the program that wrote it, or start anew with "
-                "`kol rebuild`"
-            ) from error
+            raise StateError(f"partition {number}: {error}: {FORMAT_ADVICE}") from error
         return partition
 
     def _read_meta(self, number: int) -> PartitionMeta:
@@ -113,9 +110,8 @@ class Ownership:
             return PartitionMeta(fingerprint=self._fingerprint, topic_ids=self._topic_ids)
         try:
             meta = decode(PartitionMeta, data)
-        except ValueError as error:
-            message = f"partition {number}: {error}; use the program that wrote it"
-            raise StateError(message) from error
+        except StateError as error:
+            raise StateError(f"partition {number}: {error}") from error
         self._check_fingerprint(meta)
         self._check_topics(meta)
         return meta

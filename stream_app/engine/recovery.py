@@ -13,11 +13,15 @@ for each, some 5,000 a second, and goes on with a warning where one cannot be st
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any, cast
 
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
+from faust.types import TP
 from mode import Service
+
+from stream_app.errors import StateError
 
 #: Records of the changelog that are stored at a time, and the longest wait for one.
 _MOST = 2_000
@@ -111,6 +115,36 @@ class SafeRecovery(Recovery):
         """Begin the recovery of a new assignment, and remember which rebalance brought it."""
         self._rebalance = self.app.rebalancing_count
         await super().on_rebalance(*args, **kwargs)
+
+    async def _build_offsets(
+        self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str
+    ) -> None:
+        """Find out where to read on.
+
+        Stock passes over what was deleted from the beginning of a changelog, which is only ever
+        compacted: users would be without their rows, and the line a false one.
+
+        Raises:
+            StateError: records were deleted that the local store does not have.
+        """
+        begins = await consumer.earliest_offsets(*tps)
+        for tp in sorted(tps):
+            begin, known = begins.get(tp) or 0, destination.get(tp)
+            due = 0 if known is None else known + 1
+            if begin > due:
+                raise StateError(
+                    f"the rows of partition {tp.partition} are not all there: {tp.topic} begins at "
+                    f"offset {begin}, the state in KOL_DATA_DIR ends before {due}; something has "
+                    "deleted records of a topic that is only to be compacted: start anew with "
+                    "`kol rebuild`"
+                )
+            if begin:
+                self.log.error(
+                    "%s/%d has lost its first %d records; this worker still has their rows, but no "
+                    "other could take them over: start anew with `kol rebuild`",
+                    *(tp.topic, tp.partition, begin),
+                )
+        await super()._build_offsets(consumer, tps, destination, title)
 
     def _is_overtaken(self, generation_id: int) -> bool:
         """Whether another rebalance has begun: partitions then stay paused for its own seek."""

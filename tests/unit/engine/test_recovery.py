@@ -11,6 +11,7 @@ from faust.tables.recovery import Recovery
 from faust.types import TP
 
 from stream_app.engine.recovery import SafeRecovery
+from stream_app.errors import StateError
 
 CHANGELOG, POSTS = TP("kol-users-changelog", 0), TP("posts", 0)
 
@@ -146,6 +147,28 @@ def test_a_recovery_overtaken_by_another_rebalance_resumes_nothing() -> None:
 def test_a_rebalance_that_begins_during_the_seek_leaves_the_partitions_paused() -> None:
     calls = calls_of(SafeRecovery, Recorder(rebalance_during_seek=True))
     assert calls[-1] == "seek"
+
+
+@pytest.mark.parametrize(("begin", "known", "fits"), [(0, None, True), (7, 6, True), (7, 5, False)])
+def test_rows_deleted_from_the_changelog_before_they_were_read_are_refused(
+    begin: int, known: int | None, fits: bool
+) -> None:
+    async def earliest(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, begin)
+
+    async def build() -> None:
+        recovery = Recorder().recovery(SafeRecovery)
+        recovery._start_offsets_logtable = lambda *_args, **_more: ""
+        consumer = SimpleNamespace(earliest_offsets=earliest)
+        offsets: Any = Counter()
+        offsets[CHANGELOG] = known
+        await recovery._build_offsets(consumer, {CHANGELOG}, offsets, "active")
+
+    if fits:
+        asyncio.run(build())
+    else:
+        with pytest.raises(StateError, match=r"partition 0 are not all there.*kol rebuild"):
+            asyncio.run(build())
 
 
 # -- reading the changelog
