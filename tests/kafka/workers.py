@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -119,6 +120,16 @@ class Worker:
             if self._process.poll() is not None:
                 self._process = None
         return code
+
+    def memory(self) -> dict[str, float]:
+        """Its memory now (`rss`) and at most so far (`peak`), in MB of a million bytes."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        kilobytes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE))
+        return {
+            name: int(kilobytes[field]) * 1024 / 1e6
+            for name, field in (("rss", "VmRSS"), ("peak", "VmHWM"))
+        }
 
     def log(self) -> str:
         """The last lines that it wrote."""
