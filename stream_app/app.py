@@ -75,6 +75,7 @@ def create_app(settings: Settings) -> Worker:
             parts.feed.run,
             parts.leader.run,
             watch.run,
+            parts.ends.run,
         ),
         web_app=parts.web_app,
     )

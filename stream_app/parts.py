@@ -13,6 +13,7 @@ from stream_app.engine.agents import owns_snapshots
 from stream_app.engine.answers import Answers
 from stream_app.engine.board_reader import BoardReader
 from stream_app.engine.broker_watch import BrokerWatch
+from stream_app.engine.ends import Ends
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
 from stream_app.engine.intake import Intake
@@ -192,6 +193,14 @@ class Parts:
         )
 
     @cached_property
+    def ends(self) -> Ends:
+        partitions = self.ownership.partitions
+        return Ends(
+            self.settings.broker,
+            lambda: [(topic, number) for topic in self.sources for number in partitions],
+        )
+
+    @cached_property
     def watch(self) -> BrokerWatch:
         return BrokerWatch(self.settings)
 
@@ -207,6 +216,7 @@ class Parts:
             partition_count=self.settings.partitions,
             boards=self.boards,
             feed=self.feed,
+            ends=self.ends,
             metrics=self.metrics,
             source_topics=self.sources,
         )

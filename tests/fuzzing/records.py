@@ -104,7 +104,9 @@ class Fuzzer:
 
     def _next(self, number: int) -> Fuzzed:
         is_mutated = self._chance.random() < _MUTATED
-        user = name_of("lone", number) if is_mutated else f"u{self._chance.randrange(self._users):05}"
+        user = (
+            name_of("lone", number) if is_mutated else f"u{self._chance.randrange(self._users):05}"
+        )
         topic: Topic = "posts" if self._chance.random() < 0.7 else "interactions"
         if topic == "posts":
             meant = self._post(number, user)

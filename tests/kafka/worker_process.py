@@ -11,6 +11,8 @@ import faulthandler
 import os
 import signal
 import sys
+import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -21,6 +23,7 @@ from stream_app.app import run_worker
 from stream_app.engine import faust_app
 from stream_app.engine.faust_app import SafeApp
 from stream_app.errors import KolError
+from stream_app.messages import TextFeatures
 from stream_app.settings import Settings, load_settings
 from tests.fakes import FakeEncoder
 
@@ -81,6 +84,18 @@ def show_where_it_hangs(_number: int, _frame: FrameType | None) -> None:
     os._exit(70)
 
 
+class SlowEncoder(FakeEncoder):
+    """Takes its time for each text, in its own thread, as a model does."""
+
+    def __init__(self, texts_per_second: float) -> None:
+        super().__init__()
+        self._texts_per_second = texts_per_second
+
+    def encode(self, texts: Sequence[str]) -> list[TextFeatures]:
+        time.sleep(len(texts) / self._texts_per_second)
+        return super().encode(texts)
+
+
 async def _refuse_late() -> None:
     await asyncio.sleep(REFUSAL_DELAY_S)
     raise ChangelogRefusedError("the changelog takes no more")
@@ -90,13 +105,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--session-timeout", type=float, default=3.0, help="seconds")
     parser.add_argument("--refuse-changelog-after", type=int, metavar="REQUESTS")
+    parser.add_argument("--texts-per-second", type=float, metavar="N", help="of the encoder")
     options = parser.parse_args()
     signal.signal(signal.SIGQUIT, show_where_it_hangs)
     shorten_sessions(options.session_timeout)
     if options.refuse_changelog_after is not None:
         refuse_changelog_after(options.refuse_changelog_after)
+    rate = options.texts_per_second
     try:
-        return run_worker(load_settings(), encoder=FakeEncoder())
+        encoder = FakeEncoder() if rate is None else SlowEncoder(rate)
+        return run_worker(load_settings(), encoder=encoder)
     except KolError as error:
         sys.stderr.write(f"kol: {error}\n")
         return error.exit_code

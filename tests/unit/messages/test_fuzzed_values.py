@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.messages import BadInput, decode_interaction, decode_post
-from tests.fuzzing.judge import ANY_FIELD, OPTIONAL, RULES, Judgement, judge
+from tests.fuzzing.judge import ANY_FIELD, RULES, Judgement, judge
 from tests.fuzzing.mutations import encoded
-from tests.fuzzing.records import Fuzzed, Fuzzer
+from tests.fuzzing.records import Fuzzer
 
 RECORDS = 3_000
 SCHEMAS = Path(__file__).parents[3] / "schemas"
