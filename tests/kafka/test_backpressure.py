@@ -1,4 +1,4 @@
-"""Far more posts than the encoder can do: they wait in Kafka, not in memory, and nothing else waits.
+"""Far more posts than the encoder can do: they wait in Kafka, and nothing else waits.
 
 `python -m benchmarks.backpressure` shows memory, lag and the line's age over minutes.
 """
