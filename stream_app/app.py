@@ -86,6 +86,7 @@ def create_app(settings: Settings) -> Worker:
             parts.feed.run,
             parts.leader.run,
             watch.run,
+            parts.ends.run,
         ),
         web_app=parts.web_app,
     )

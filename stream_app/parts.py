@@ -8,13 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
-from stream_app.broker_access import aiokafka_arguments
+from stream_app.broker_access import aiokafka_arguments, librdkafka_options
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import PRESETS, Scheme, Tier
 from stream_app.engine.agents import owns_snapshots
 from stream_app.engine.answers import Answers
 from stream_app.engine.board_reader import BoardReader
 from stream_app.engine.broker_watch import BrokerWatch
+from stream_app.engine.ends import Ends
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
 from stream_app.engine.intake import Intake
@@ -210,6 +211,14 @@ class Parts:
         )
 
     @cached_property
+    def ends(self) -> Ends:
+        partitions = self.ownership.partitions
+        return Ends(
+            librdkafka_options(self.settings),
+            lambda: [(topic, number) for topic in self.sources for number in partitions],
+        )
+
+    @cached_property
     def watch(self) -> BrokerWatch:
         return BrokerWatch(self.settings)
 
@@ -225,6 +234,7 @@ class Parts:
             partition_count=self.settings.partitions,
             boards=self.boards,
             feed=self.feed,
+            ends=self.ends,
             metrics=self.metrics,
             source_topics=self.sources,
         )

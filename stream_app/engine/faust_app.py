@@ -16,6 +16,7 @@ from yarl import URL
 from stream_app.broker_access import aiokafka_arguments, tls_context, uses_sasl
 from stream_app.engine.conductor import QuickConductor
 from stream_app.engine.consumer import SafeConsumer
+from stream_app.engine.odd_headers import read_odd_headers
 from stream_app.engine.producer import SafeProducer
 from stream_app.engine.recovery import SafeTableManager
 from stream_app.engine.state_folder import state_folder
@@ -80,6 +81,7 @@ class SafeApp(faust.App):
 
 def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
     """The app, with no agents yet. Touches neither the network nor an event loop."""
+    read_odd_headers()
     brokers = ";".join(f"aiokafka://{address}" for address in settings.broker.split(","))
     return SafeApp(
         settings.app_id,

@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -142,7 +143,7 @@ class Story:
     def begin(self, asked: Worker) -> None:
         """The forty first: so that no line promotes any other, however few are there yet."""
         for users, likes in ((self.high, 100_000), (self.low, 10)):
-            self._produce(users, lambda n, each=likes: each * (n + 1), POSTED)
+            self._produce(users, partial(_times, likes), POSTED)
             self._system.wait_until_scored(asked)
 
     def rise(self, numbers: slice) -> None:
@@ -177,6 +178,10 @@ class Story:
             }
             records.append(Record(key=f"x:{user}".encode(), value=json.dumps(content).encode()))
         produce(self._system.broker, self._system.names.posts, records)
+
+
+def _times(likes: int, number: int) -> int:
+    return likes * (number + 1)
 
 
 def transitions(system: Workers) -> list[tuple[str, list[tuple[str, str | None]]]]:

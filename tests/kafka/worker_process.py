@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -26,6 +27,7 @@ from stream_app.engine import faust_app, internal_records, ownership, scorer
 from stream_app.engine.faust_app import SafeApp
 from stream_app.engine.internal_records import PartitionMeta
 from stream_app.errors import KolError
+from stream_app.messages import TextFeatures
 from stream_app.settings import Settings, load_settings
 from tests.fakes import FakeEncoder
 from tests.kafka.faults import install, parse_fault
@@ -114,6 +116,18 @@ def show_where_it_hangs(_number: int, _frame: FrameType | None) -> None:
     os._exit(70)
 
 
+class SlowEncoder(FakeEncoder):
+    """Takes its time for each text, in its own thread, as a model does."""
+
+    def __init__(self, texts_per_second: float) -> None:
+        super().__init__()
+        self._texts_per_second = texts_per_second
+
+    def encode(self, texts: Sequence[str]) -> list[TextFeatures]:
+        time.sleep(len(texts) / self._texts_per_second)
+        return super().encode(texts)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--session-timeout", type=float, default=3.0, help="seconds")
@@ -122,6 +136,7 @@ def main() -> int:
     parser.add_argument("--newer", action="store_true", help="with a field more in its rows")
     parser.add_argument("--clock-ahead", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--leads", action="store_true", help="whoever is elected")
+    parser.add_argument("--texts-per-second", type=float, metavar="N", help="of the encoder")
     options = parser.parse_args()
     if options.newer:
         be_newer()
@@ -135,8 +150,10 @@ def main() -> int:
         install(fault)
     if options.most_bytes_in_a_file is not None:
         fill_disk(options.most_bytes_in_a_file)
+    rate = options.texts_per_second
     try:
-        return run_worker(load_settings(), encoder=FakeEncoder())
+        encoder = FakeEncoder() if rate is None else SlowEncoder(rate)
+        return run_worker(load_settings(), encoder=encoder)
     except KolError as error:
         sys.stderr.write(f"kol: {error}\n")
         return error.exit_code
