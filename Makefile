@@ -51,6 +51,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/kol schemas --check
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m tools.audit
 	@KOL_WEB_TOKEN=any $(BIN)/docker-compose --profile '*' config --quiet
 
 docs-check: $(VENV)/.dev
@@ -61,6 +62,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.worker
 	$(BIN)/python -m benchmarks.visibility
+	$(BIN)/python -m benchmarks.event_streams
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

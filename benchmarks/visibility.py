@@ -1,6 +1,6 @@
 """How long it takes until what was produced is seen on every worker.
 
-    python -m benchmarks.visibility [--workers 2] [--rate 50] [--probes 200]
+    python -m benchmarks.visibility [--workers 2] [--partitions 8] [--rate 50] [--probes 200]
 
 Starts its own Kafka (Java and Maven) and workers whose encoder costs nothing, fills them with users
 and keeps a modest load on them. Each probe is one more post of a user at the top of the ranking; it
@@ -40,7 +40,6 @@ from tests.kafka.broker import KafkaBroker, free_port
 
 KINDS = ("rankings", "threshold", "user")
 STARS = 10
-PARTITIONS = 8
 TIMEOUT_S = 60.0
 
 
@@ -100,6 +99,12 @@ class Feed:
         if error is None and user < STARS:
             self.offsets[user, number] = message.offset()
 
+    def burst(self, posts: int) -> None:
+        """So many posts of all but the stars, as fast as the broker takes them."""
+        for _ in range(posts):
+            self.post(self._random.randrange(STARS, self._users))
+        self._producer.flush()
+
     def keep_on(self, rate: float, end: threading.Event) -> None:
         """Posts of all but the stars, evenly, until told to end."""
         while not end.wait(1.0 / rate):
@@ -109,15 +114,16 @@ class Feed:
 class Worker:
     """A worker's answers, over one connection."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int) -> None:
         self.port = port
+        self.pid = pid
         self._connection: HTTPConnection | None = None
 
     def get(self, path: str) -> Any:
         """The answer, None while there is none."""
         try:
             if self._connection is None:
-                self._connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+                self._connection = self.connect()
             self._connection.request("GET", path)
             response = self._connection.getresponse()
             body = response.read()
@@ -125,6 +131,10 @@ class Worker:
             self._connection = None
             return None
         return json.loads(body) if response.status == 200 else None
+
+    def connect(self) -> HTTPConnection:
+        """A connection of the caller's own."""
+        return HTTPConnection("127.0.0.1", self.port, timeout=10)
 
     def shows(self, kind: str, user: int, number: int) -> bool:
         """Whether the user's post of this number is seen."""
@@ -164,7 +174,7 @@ def started(environ: dict[str, str], folder: Path, count: int) -> Iterator[list[
                         stderr=log,
                     )
                 )
-            workers.append(Worker(port))
+            workers.append(Worker(port, processes[-1].pid))
         for worker in workers:
             wait(lambda ready=worker: ready.get("/readyz") is not None)
         yield workers
@@ -183,9 +193,9 @@ def wait(condition: Any) -> None:
         time.sleep(0.05)
 
 
-def probe(feed: Feed, workers: list[Worker], user: int) -> dict[str, float]:
+def probe(feed: Feed, workers: list[Worker], user: int, partitions: int) -> dict[str, float]:
     """Seconds until the last worker shows one more post of the user."""
-    partition = partition_of(f"bench:{user}".encode(), PARTITIONS)
+    partition = partition_of(f"bench:{user}".encode(), partitions)
     begin = time.perf_counter()
     number = feed.post(user)
     waiting = {(kind, worker) for kind in KINDS for worker in workers}
@@ -215,7 +225,7 @@ def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str,
     settings = {
         "KOL_BROKER": broker,
         "KOL_APP_ID": "visibility",
-        "KOL_PARTITIONS": str(PARTITIONS),
+        "KOL_PARTITIONS": str(options.partitions),
         "KOL_LOG_LEVEL": "warning",
     }
     os.environ.update(settings)
@@ -231,7 +241,7 @@ def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str,
         load.start()
         try:
             for number in range(options.warm_up + options.probes):
-                seen = probe(feed, workers, number % STARS)
+                seen = probe(feed, workers, number % STARS, options.partitions)
                 if number >= options.warm_up:
                     for kind in KINDS:
                         found[kind].append(seen[kind])
@@ -251,6 +261,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--partitions", type=int, default=8)
     parser.add_argument("--users", type=int, default=2_000)
     parser.add_argument("--rate", type=float, default=50.0, help="posts a second beside the probes")
     parser.add_argument("--probes", type=int, default=200)

@@ -26,7 +26,7 @@ from stream_app.engine.state_folder import StateFolder
 from stream_app.engine.topics import topic_ids, topic_names
 from stream_app.failures import set_up_logging
 from stream_app.parts import Parts
-from stream_app.process import Beside, Process, WebServer, run_first
+from stream_app.process import Beside, Process, WebServer, allow_open_files, run_first
 from stream_app.settings import Settings, fingerprint
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Worker:
             encoder: turns texts into features.
             ids: topic name -> id at the broker, of the topics that the rows rest on.
         """
+        self.watch.expect(ids)
         self.pipeline.use(encoder)
         self.ownership.expect(fingerprint(settings, encoder.identity), ids)
 
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> Worker:
             parts.feed.run,
             parts.leader.run,
             watch.run,
+            parts.ends.run,
         ),
         web_app=parts.web_app,
     )
@@ -124,6 +126,7 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
     overheard = warning(settings)
     if overheard is not None:
         log.warning("%s", overheard)
+    allow_open_files(settings)
     worker = create_app(settings)
     server, folder = WebServer(worker.web_app, settings), StateFolder(settings)
     try:
@@ -143,6 +146,9 @@ def run_worker(settings: Settings, *, encoder: Encoder | None = None) -> int:
             broker_is_lost=lambda: worker.watch.reason,
         )
         process.spinner = None
-        return process.run()
+        code = process.run()
+        if code == 0:
+            worker.ownership.keep()
+        return code
     finally:
         folder.close()

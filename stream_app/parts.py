@@ -8,25 +8,29 @@ from typing import Any
 
 from aiohttp import web
 
-from stream_app.broker_access import aiokafka_arguments
+from stream_app.broker_access import aiokafka_arguments, librdkafka_options
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import PRESETS, Scheme, Tier
 from stream_app.engine.agents import owns_snapshots
 from stream_app.engine.answers import Answers
 from stream_app.engine.board_reader import BoardReader
 from stream_app.engine.broker_watch import BrokerWatch
+from stream_app.engine.ends import Ends
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.faust_app import SafeApp, create_faust_app, create_user_table
 from stream_app.engine.intake import Intake
 from stream_app.engine.internal_records import record_key
+from stream_app.engine.kept_columns import KeptColumns
 from stream_app.engine.leader import Leader
 from stream_app.engine.metrics import Metrics
+from stream_app.engine.origins import Origins
 from stream_app.engine.outbox import Outbox
 from stream_app.engine.ownership import Ownership
 from stream_app.engine.pipeline import Pipeline
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
+from stream_app.engine.state_folder import state_folder
 from stream_app.engine.topics import TopicNames, topic_names
 from stream_app.engine.user_table import UserTable
 from stream_app.messages import TextFeatures
@@ -94,7 +98,9 @@ class Parts:
     @cached_property
     def app(self) -> SafeApp:
         """No agents are in it yet."""
-        return create_faust_app(self.settings, web_url(self.settings))
+        app = create_faust_app(self.settings, web_url(self.settings))
+        app.on_missed = lambda tp, records: self.metrics.missed.labels(tp.topic).inc(records)
+        return app
 
     @cached_property
     def table(self) -> UserTable:
@@ -108,7 +114,13 @@ class Parts:
 
     @cached_property
     def ownership(self) -> Ownership:
-        return Ownership(app=self.app, table=self.table, scheme=self.scheme, on_gained=self._forget)
+        return Ownership(
+            app=self.app,
+            table=self.table,
+            scheme=self.scheme,
+            on_gained=self._forget,
+            kept=KeptColumns(state_folder(self.settings), self.scheme),
+        )
 
     def _forget(self, number: int) -> None:
         """A partition was gained: what is known of it is of another owner's time."""
@@ -136,6 +148,7 @@ class Parts:
         return Pipeline(
             scheme=self.scheme,
             intake=Intake(self.names, settings.partitions),
+            origins=Origins(self.app),
             scorer=self.scorer,
             snapshots=self.snapshots,
             rows=self.rows,
@@ -180,6 +193,7 @@ class Parts:
             scheme=self.scheme,
             interval_s=self.settings.snapshot_interval,
             is_leader=lambda: owns_snapshots(self.app, self.names.snapshots),
+            metrics=self.metrics,
         )
 
     # -- what is shown
@@ -194,6 +208,14 @@ class Parts:
         settings = self.settings
         return EventFeed(
             self.client, self.names.events, settings.partitions, app_id=settings.app_id
+        )
+
+    @cached_property
+    def ends(self) -> Ends:
+        partitions = self.ownership.partitions
+        return Ends(
+            librdkafka_options(self.settings),
+            lambda: [(topic, number) for topic in self.sources for number in partitions],
         )
 
     @cached_property
@@ -212,6 +234,7 @@ class Parts:
             partition_count=self.settings.partitions,
             boards=self.boards,
             feed=self.feed,
+            ends=self.ends,
             metrics=self.metrics,
             source_topics=self.sources,
         )
@@ -219,4 +242,5 @@ class Parts:
             answers,
             token=token.get_secret_value() if token is not None else None,
             base_url=web_url(self.settings),
+            most_streams=self.settings.web_streams,
         )

@@ -21,6 +21,7 @@ from stream_app.engine.faust_app import SafeApp
 from stream_app.errors import BrokerError, UsageError
 from stream_app.failures import known_failure
 from stream_app.settings import Settings
+from stream_app.web.connections import KEEPALIVE_TIMEOUT_S, OTHER_CONNECTIONS
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ _LAST_S = 10.0
 #: One that was told to stop ends after so long whatever it waits for: supervisors kill after 30 s.
 _STOP_S = 25.0
 _NOTHING_LOST = "nothing was lost: what was not committed comes again, and is not counted again"
+#: `max_open_files` of its RocksDB, and some.
+_FILES_OF_A_PARTITION = 300
 
 
 class WebServer:
@@ -41,7 +44,12 @@ class WebServer:
     def __init__(self, web_app: web.Application, settings: Settings) -> None:
         self._settings = settings
         self._runner = web.AppRunner(
-            web_app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True
+            web_app,
+            access_log=None,
+            shutdown_timeout=1.0,
+            handler_cancellation=True,
+            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
+            auto_decompress=False,  # no address takes a body
         )
 
     async def open(self) -> None:
@@ -61,6 +69,25 @@ class WebServer:
     async def close(self) -> None:
         """Nobody listens any more."""
         await self._runner.cleanup()
+
+
+def allow_open_files(settings: Settings) -> None:
+    """As many open files as connections and RocksDB take, or as many as the machine allows.
+
+    Where they run out no connection is taken, and RocksDB cannot open what it has written.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.web_streams + OTHER_CONNECTIONS + settings.partitions * _FILES_OF_A_PARTITION
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+    if allowed < wanted:
+        log.warning("%d files may be open, %d may be needed: raise the limit", allowed, wanted)
 
 
 def run_first(

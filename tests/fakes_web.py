@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from stream_app.core.standing import Standing, standing_of
 from stream_app.core.tiers import Line, decide, draw
 from stream_app.engine.metrics import Metrics
 from stream_app.messages import COUNT_FIELDS, KolEvent, TextFeatures
+from stream_app.web.queries import EventStream
 from stream_app.web.server import create_web_app
 from tests.builders import NOON, make_post
 
@@ -106,6 +107,46 @@ def make_board(rows: Iterable[UserRow], scheme: Scheme, *, version: int = 1) -> 
     return Board(line=line, members=tuple(members), items=tuple(ranked), sketch=sketch)
 
 
+class FakeEvents:
+    """The log behind an event, and what is published."""
+
+    def __init__(self, queries: "FakeQueries", last_event_id: str | None) -> None:
+        self._queries = queries
+        ids = [event_id for event_id, _ in queries.log]
+        self._next = len(ids)
+        if last_event_id is not None:
+            self._next = ids.index(last_event_id) + 1 if last_event_id in ids else 0
+
+    def __aiter__(self) -> "FakeEvents":
+        return self
+
+    async def __anext__(self) -> tuple[str, bytes]:
+        self._queries.came.set()
+        while not (found := self.ready(1)):
+            self._queries.grown.clear()
+            await self._queries.grown.wait()
+        return found[0]
+
+    def ready(self, most: int) -> list[tuple[str, bytes]]:
+        found = self._queries.log[self._next : self._next + most]
+        self._next += len(found)
+        return found
+
+    async def aclose(self) -> None:
+        self._queries.left.set()
+
+
+class EndingEvents(FakeEvents):
+    """All that is kept, and then the end, or the failure."""
+
+    failure: Exception | None = None
+
+    async def __anext__(self) -> tuple[str, bytes]:
+        if found := self.ready(1):
+            return found[0]
+        raise self.failure or StopAsyncIteration
+
+
 class FakeQueries:
     """Answers from what it is given; tests change the fields."""
 
@@ -122,7 +163,6 @@ class FakeQueries:
         self.peer_urls: list[str] = []
         self.log: list[tuple[str, bytes]] = []
         self.grown = asyncio.Event()
-        self.ended = False
         self.came, self.left = asyncio.Event(), asyncio.Event()
         self.figures = Metrics()
 
@@ -171,21 +211,8 @@ class FakeQueries:
             inside = [one for one in inside if position_key(one) > place]
         return sorted(inside, key=position_key)[:limit]
 
-    async def events(self, last_event_id: str | None) -> AsyncGenerator[tuple[str, bytes], None]:
-        ids = [event_id for event_id, _ in self.log]
-        start = len(ids)
-        if last_event_id is not None:
-            start = ids.index(last_event_id) + 1 if last_event_id in ids else 0
-        self.came.set()
-        try:
-            while not self.ended:
-                while start < len(self.log):
-                    yield self.log[start]
-                    start += 1
-                self.grown.clear()
-                await self.grown.wait()
-        finally:
-            self.left.set()
+    def events(self, last_event_id: str | None) -> EventStream:
+        return FakeEvents(self, last_event_id)
 
     def metrics(self) -> bytes:
         return self.figures.render()

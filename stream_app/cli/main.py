@@ -97,7 +97,10 @@ def _usage_line(error: click.ClickException) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # Files, workers and brokers have a say in it: none of them commands the terminal.
+    from stream_app.cli.wording import printable
+
+    return printable(" ".join(text.split()))
 
 
 def _replace_unprintable() -> None:

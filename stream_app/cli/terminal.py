@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -29,6 +30,15 @@ def is_terminal(*, err: bool = False) -> bool:
 def columns() -> int | None:
     """Width of the terminal; None where output goes elsewhere and need not be cut."""
     return shutil.get_terminal_size().columns if is_terminal() else None
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """The value as JSON, with an escape for what does not print.
+
+    Strangers' names may hold commands for a terminal, and characters that turn its lines about.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def print_table(

@@ -41,6 +41,8 @@ class WebClient:
         self.base = (url or web_address(settings)).rstrip("/")
         if not self.base.startswith(("http://", "https://")):
             raise UsageError(f"--url {self.base}: an address like http://127.0.0.1:6066 is needed")
+        if "@" in self.base:  # which ps would show, and so would errors
+            raise UsageError("--url takes no name and password; a token goes into KOL_WEB_TOKEN")
         self._token = None if settings.web_token is None else settings.web_token.get_secret_value()
 
     def get(self, path: str, *, timeout_s: float = TIMEOUT_S, **query: Any) -> Any:

@@ -18,6 +18,8 @@ Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
 _FIRST_ROWS = 1024
+#: A full column grows by this part of itself: one in eight is empty at most.
+_GROWTH = 8
 
 
 class Columns:
@@ -120,6 +122,39 @@ class Columns:
         self._counted[index] = eligible
         self._transition[index] = transition_version
 
+    def extend(
+        self,
+        keys: Sequence[bytes],
+        z: npt.NDArray[np.float64],
+        last_post: npt.NDArray[np.int64],
+        eligible: Mask,
+        tier: npt.NDArray[np.int8],
+        transition_version: npt.NDArray[np.int64],
+    ) -> None:
+        """`update` of many users that are new, each of them once; arrays have their order.
+
+        Raises:
+            ValueError: some z is NaN or +inf, or some user is known; nothing was changed.
+        """
+        first, end = len(self.keys), len(self.keys) + len(keys)
+        new = dict(zip(keys, range(first, end), strict=True))
+        if len(new) != len(keys) or not new.keys().isdisjoint(self._index):
+            raise ValueError("a user is there twice")
+        if np.isnan(z).any() or (z == math.inf).any():
+            raise ValueError("z must be real numbers or -inf")
+        self.sketch.insert_many(z[eligible])
+        self._make_room(end)
+        if first:
+            self._index.update(new)
+        else:
+            self._index = new
+        self.keys.extend(keys)
+        self._z[first:end] = z
+        self._last_post[first:end] = last_post
+        self._tier[first:end] = tier
+        self._counted[first:end] = eligible
+        self._transition[first:end] = transition_version
+
     def expire(self, edge_ms: int) -> Indices:
         """Takes users whose newest post is before the edge out of the population; returns them."""
         gone = np.flatnonzero(self.counted & (self.last_post < edge_ms))
@@ -220,13 +255,20 @@ class Columns:
 
     def _append(self, key: bytes) -> int:
         index = len(self.keys)
-        if index == self._z.size:
-            for column in ("_z", "_last_post", "_tier", "_counted", "_transition"):
-                old = getattr(self, column)
-                setattr(self, column, np.concatenate((old, np.empty_like(old))))
+        self._make_room(index + 1)
         self.keys.append(key)
         self._index[key] = index
         return index
+
+    def _make_room(self, rows: int) -> None:
+        """For so many rows at least, and for some more, so that it is seldom made anew."""
+        size = self._z.size
+        if rows <= size:
+            return
+        more = max(rows - size, size // _GROWTH)
+        for column in ("_z", "_last_post", "_tier", "_counted", "_transition"):
+            old = getattr(self, column)
+            setattr(self, column, np.concatenate((old, np.empty(more, old.dtype))))
 
 
 def _differing(one: QuantileSketch, other: QuantileSketch) -> int:

@@ -1,8 +1,10 @@
 """The row of one user: everything that is remembered, and its bytes in the table.
 
 Bytes = a fixed header that rebuilding the columns reads without decoding the rest (`RowHeader`),
-the tier's name, then the body as a msgpack array. Fields are only ever added at the end, with
-defaults.
+the tier's name, then the body as a msgpack array. Fields of `UserRow` are only ever added at the
+end, with defaults, and such that an older program may leave one as it is while it changes others:
+it reads past them and keeps them (`later_fields`). Anything else, a new field of the structs inside
+`UserRow` too, takes another ROW_FORMAT.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from stream_app.core.later_fields import Kept
 from stream_app.messages import COUNT_FIELDS, KINDS
 
 #: Version of the bytes. A newer one than this program knows is refused, never guessed at.
@@ -20,6 +23,7 @@ ROW_FORMAT = 1
 #: format, length of the tier's name, z, newest post (ms), posts ever, version of the line that
 #: last moved the user (0: none did), hash of the formula that gave z
 _HEADER = struct.Struct("<BB6xdqQqQ")
+HEADER_BYTES = _HEADER.size
 
 
 class RememberedPost(msgspec.Struct, array_like=True, gc=False):
@@ -127,8 +131,7 @@ class RowHeader(NamedTuple):
     tier: str | None
 
 
-_encode_body = msgspec.msgpack.Encoder().encode
-_decode_body = msgspec.msgpack.Decoder(UserRow).decode
+_body = Kept(UserRow)
 
 
 def encode_row(row: UserRow, z: float, formula: int) -> bytes:
@@ -138,7 +141,7 @@ def encode_row(row: UserRow, z: float, formula: int) -> bytes:
     if row.transition is not None and not row.transition.topic:
         version = row.transition.position
     header = _HEADER.pack(ROW_FORMAT, len(tier), z, row.newest_post_at, row.posts, version, formula)
-    return header + tier + _encode_body(row)
+    return header + tier + _body.encode(row)
 
 
 def decode_header(data: bytes) -> RowHeader:
@@ -154,7 +157,7 @@ def decode_row(data: bytes) -> UserRow:
     """The row. Raises ValueError for bytes of an unknown format or broken ones."""
     _check_format(data)
     try:
-        return _decode_body(memoryview(data)[_HEADER.size + data[1] :])
+        return _body.decode(memoryview(data)[_HEADER.size + data[1] :])
     except msgspec.MsgspecError as error:
         msg = f"a row cannot be read: {error}"
         raise ValueError(msg) from error

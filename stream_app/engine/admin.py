@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -171,11 +171,25 @@ class Admin:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """What a broker answered, if any did.
+
+    Attributes:
+        why: why none has answered; None when one has, whatever it said.
+        topics: topic -> its id and number of partitions, None where there is no such topic; without
+            topics that it does not tell of.
+    """
+
+    why: str | None
+    topics: Mapping[str, tuple[str, int] | None] = field(default_factory=dict)
+
+
 class Pulse:
     """A long-lived connection that tells whether a broker answers; it joins no group."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
-        self._topics = TopicCollection([topic])
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+        self._topics = TopicCollection(list(topics))
         self._reason = ""
         # Reconnecting soon shows soon that a broker is back; there is one request at a time.
         config: dict[str, Any] = librdkafka_options(settings) | {
@@ -184,18 +198,24 @@ class Pulse:
         }
         self._client = AdminClient(config)
 
-    async def missing(self, timeout_s: float) -> str | None:
-        """Why no broker has answered in that time; None when one has, whatever it said."""
+    async def feel(self, timeout_s: float) -> Beat:
+        """Whether a broker answers in that time, and what it says of the topics."""
         futures = self._client.describe_topics(self._topics, request_timeout=timeout_s)
-        try:
-            await asyncio.wrap_future(next(iter(futures.values())))
-        except KafkaException as error:
-            cause: KafkaError = error.args[0]
-            if cause.name() in _OUT_OF_REACH:
-                self._client.poll(0)
-                return self._reason or cause.str()
+        topics: dict[str, tuple[str, int] | None] = {}
+        for name, future in futures.items():
+            try:
+                topic = await asyncio.wrap_future(future)
+            except KafkaException as error:
+                cause: KafkaError = error.args[0]
+                if cause.name() in _OUT_OF_REACH:
+                    self._client.poll(0)
+                    return Beat(why=self._reason or cause.str())
+                if cause.name() == "UNKNOWN_TOPIC_OR_PART":
+                    topics[name] = None
+            else:
+                topics[name] = (_topic_id(topic), len(topic.partitions))
         self._reason = ""
-        return None
+        return Beat(why=None, topics=topics)
 
     def _remember(self, error: KafkaError) -> None:
         if error.name() != "_ALL_BROKERS_DOWN":

@@ -14,7 +14,9 @@ from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.engine.board_reader import BoardReader
 from stream_app.engine.broker_watch import BrokerWatch
-from stream_app.engine.event_feed import EventFeed, Subscription
+from stream_app.engine.ends import Ends
+from stream_app.engine.event_feed import EventFeed
+from stream_app.engine.event_log import Subscription
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.partition import Partition
 from stream_app.engine.user_table import UserTable
@@ -35,6 +37,7 @@ class Answers:
         partition_count: int,
         boards: BoardReader,
         feed: EventFeed,
+        ends: Ends,
         metrics: Metrics,
         source_topics: tuple[str, ...],
     ) -> None:
@@ -45,6 +48,7 @@ class Answers:
         self._partitions = partitions
         self._boards = boards
         self._feed = feed
+        self._ends = ends
         self._metrics = metrics
         self._sources = source_topics
         self.partition_count = partition_count
@@ -145,7 +149,15 @@ class Answers:
         metrics.lag.clear()
         for number, partition in self._partitions.items():
             for topic in self._sources:
-                end = self._app.consumer.known_end(TP(topic, number))
-                behind = (end or 0) - (partition.meta.offsets.get(topic, -1) + 1)
+                behind = self._end(TP(topic, number)) - (partition.meta.offsets.get(topic, -1) + 1)
                 metrics.lag.labels(topic, str(number)).set(max(behind, 0))
         return metrics.render()
+
+    def _end(self, tp: TP) -> int:
+        """Offset behind the partition's last record, as of its last fetch or the last question."""
+        consumer = self._app.consumer
+        known, asked = consumer.known_end(tp), self._ends.of((tp.topic, tp.partition))
+        if known is None:
+            return asked or 0
+        # No more than the fetch knew: what is behind the last record is a transaction's marker.
+        return known if asked is None or asked <= consumer.highwater(tp) else asked

@@ -1,16 +1,21 @@
-"""Whether the broker is there: waited for at the start and when it is lost, but not for ever."""
+"""Whether the broker is there, waited for but not for ever, and whether its topics stay the same.
+
+Faust takes a topic that was made anew, or has got more partitions, for the one that it knows: its
+records would be taken for old ones, or go to workers without their users' rows.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from stream_app.broker_access import require_access
 from stream_app.engine.admin import Pulse
 from stream_app.engine.topics import DEFAULT_TIMEOUT_S, check_topics, topic_names
+from stream_app.engine.topics_kept import TopicsKept
 from stream_app.errors import BrokerError
 from stream_app.settings import duration_text
 
@@ -33,8 +38,13 @@ class BrokerWatch:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._kept = TopicsKept(settings)
         #: in words, while the broker is out of reach
         self.reason: str | None = f"waiting for the broker at {settings.broker}"
+
+    def expect(self, ids: Mapping[str, str]) -> None:
+        """These topics must keep their ids and partitions from now on; before `run`."""
+        self._kept.ids = dict(ids)
 
     async def wait_for_topics(self) -> None:
         """Returns when the broker is there, and its topics are there and fit.
@@ -80,15 +90,18 @@ class BrokerWatch:
         Raises:
             BrokerError: it was out of reach for KOL_BROKER_TIMEOUT. Counted from its last answer:
                 before anything that was sent to it since can fail for the same reason.
+            TopicsError, StateError: a topic is not the one that this worker started with.
         """
         settings = self._settings
-        pulse = Pulse(settings, topic_names(settings).snapshots)
+        pulse = Pulse(settings, list(self._kept.ids) or [topic_names(settings).snapshots])
         last = clock()
         while True:
             asked = clock()
-            why = await pulse.missing(min(_PATIENCE_S, settings.broker_timeout))
+            beat = await pulse.feel(min(_PATIENCE_S, settings.broker_timeout))
+            why = beat.why
             if why is None:
                 self._found(clock() - last)
+                self._kept.compare(beat.topics, clock())
                 last = asked
                 await asyncio.sleep(_EVERY_S)
                 continue

@@ -8,6 +8,8 @@
   which is most of the cost of an event;
 - when all partitions are paused by full buffers it waits for the first to resume, not for a whole
   second.
+
+It reads committed records only: what its producer took back is never scored.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from faust.types.tuples import ConsumerMessage
 
 from stream_app.engine.acknowledging import AcknowledgingConsumer
 from stream_app.engine.delivery import Delivery
+from stream_app.engine.missed import Missed
 from stream_app.engine.order_guard import OrderGuard
 
 #: Longest wait of a fetch that finds no records. A fetch in flight holds up partitions that were
@@ -41,12 +44,13 @@ _NOTE_EVERY_S = 0.1
 
 
 class SafeConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that fetches; only the wait of an empty fetch differs."""
+    """The thread that fetches: committed records only, and with a short wait of an empty fetch."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Read by start(), which comes after; the constructor's argument is fixed by Faust.
+        # Read by start(), which comes after; the constructor's arguments are fixed by Faust.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
 
 
@@ -61,6 +65,7 @@ class SafeConsumer(AcknowledgingConsumer):
         self._read_to: dict[TP, int] = {}
         self._next_note = 0.0
         super().__init__(*args, **kwargs)
+        self._missed = Missed(self.earliest_offsets, self.app)
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Commit what is acknowledged, before stock forgets it: else it would all come again."""
@@ -111,11 +116,14 @@ class SafeConsumer(AcknowledgingConsumer):
             if tp in self._get_active_partitions() or tp in self._buffered_partitions:
                 kept[tp] = batch
                 if not self._is_changelog_tp(tp):
+                    if self._committed_offset.get(tp) is not None:
+                        self._missed.came(tp, self.guard.due(tp), batch[0].offset)
                     self.guard.handed(tp, [record.offset for record in batch])
             elif not self._is_changelog_tp(tp):
                 # Paused meanwhile: the position has moved on, so only a seek may come next.
                 self.guard.dropped(tp)
         self._note_positions()
+        await self._missed.look()
         return kept
 
     def _to_messages(self, tp: TP, records: Sequence[Any]) -> list[ConsumerMessage]:

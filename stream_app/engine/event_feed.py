@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from stream_app.engine.event_log import EventLog, Subscription
 from stream_app.engine.tail import Tail
 from stream_app.messages import BadInput, decode_event, event_source
 
@@ -18,8 +17,6 @@ log = logging.getLogger(__name__)
 
 #: Events kept for readers that come back after a lost connection.
 KEPT = 2000
-#: A reader this far behind is cut off; it comes back with its last id.
-_MOST_BEHIND = 4000
 #: Workers take in partitions in different orders, and a reader may come from another worker. What
 #: came here more than this long before the event it names, came there before it too: a fetch that
 #: hangs is given up after 40 s.
@@ -55,7 +52,7 @@ class EventFeed:
         self._found: list[tuple[int, int, int, _Kept]] = []
         self._latest: dict[int, int] = {}
         self._kept: dict[str, _Kept] = {}
-        self._readers: set[Subscription] = set()
+        self._log = EventLog()
 
     async def run(self) -> None:
         """Follow the topic, for ever. Raises what the broker answers."""
@@ -98,9 +95,7 @@ class EventFeed:
             raise LookupError("the events of before are still being read")
         self._settle()
         missed = self._unseen(last_event_id) if last_event_id is not None else ()
-        reader = Subscription(self._readers.discard, missed)
-        self._readers.add(reader)
-        return reader
+        return Subscription(self._log, missed)
 
     def _find(self, kept: _Kept, timestamp: int) -> None:
         # Partitions are read one after another, so what is newest shows at the end only. Within
@@ -125,9 +120,7 @@ class EventFeed:
         self._kept[kept.event_id] = kept
         if len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
-        for reader in list(self._readers):
-            if not reader.put((kept.event_id, kept.data)):
-                self._readers.discard(reader)
+        self._log.append((kept.event_id, kept.data))
 
     def _unseen(self, last_event_id: str) -> Iterator[tuple[str, bytes]]:
         last = self._kept.get(last_event_id)
@@ -141,39 +134,3 @@ class EventFeed:
 def _may_come_behind(kept: _Kept, last: _Kept) -> bool:
     """Whether another worker may have taken in `kept` behind `last`, before which it came here."""
     return kept.partition != last.partition and last.came - kept.came <= OVERLAP_S
-
-
-class Subscription:
-    """Events for one reader, endless unless the reader falls too far behind."""
-
-    def __init__(
-        self,
-        on_close: Callable[[Subscription], None],
-        missed: Iterator[tuple[str, bytes]] | tuple[()],
-    ) -> None:
-        self._on_close = on_close
-        self._missed = deque(missed)
-        self._fresh: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
-
-    def put(self, item: tuple[str, bytes]) -> bool:
-        """Hand an event on; False where the reader is so far behind that it is cut off."""
-        if self._fresh.qsize() >= _MOST_BEHIND:
-            self._fresh.put_nowait(None)
-            return False
-        self._fresh.put_nowait(item)
-        return True
-
-    def __aiter__(self) -> Subscription:
-        return self
-
-    async def __anext__(self) -> tuple[str, bytes]:
-        if self._missed:
-            return self._missed.popleft()
-        item = await self._fresh.get()
-        if item is None:
-            raise StopAsyncIteration
-        return item
-
-    async def aclose(self) -> None:
-        """The reader has gone."""
-        self._on_close(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 import faust
@@ -9,11 +10,13 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka
 from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
 from yarl import URL
 
 from stream_app.broker_access import aiokafka_arguments, tls_context, uses_sasl
 from stream_app.engine.conductor import QuickConductor
 from stream_app.engine.consumer import SafeConsumer
+from stream_app.engine.odd_headers import read_odd_headers
 from stream_app.engine.producer import SafeProducer
 from stream_app.engine.recovery import SafeTableManager
 from stream_app.engine.state_folder import state_folder
@@ -31,6 +34,10 @@ _WRITE_BUFFER_BYTES = 8 * 1024 * 1024
 #: Larger than any record a source topic carries once decompressed; the broker has its own limit.
 _MOST_REQUEST_BYTES = 64 * 1024 * 1024
 
+#: Heartbeats in a session, some of which may be late; and the longest time between two, for it is
+#: with a heartbeat that a worker learns that others join.
+_HEARTBEATS = 6
+_HEARTBEAT_S = 1.0
 
 #: Added to what a record may wait for the broker.
 _WATCH_FIRST_S = 30.0
@@ -65,12 +72,16 @@ class SafeTransport(aiokafka.Transport):
 class SafeApp(faust.App):
     """Faust's app on our transport."""
 
+    #: told how many records of a partition retention took before they were read
+    on_missed: Callable[[TP, int], None] = staticmethod(lambda _tp, _records: None)
+
     def _new_transport(self) -> Any:
         return SafeTransport(self.conf.broker_consumer, self, loop=self.loop)
 
 
 def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
     """The app, with no agents yet. Touches neither the network nor an event loop."""
+    read_odd_headers()
     brokers = ";".join(f"aiokafka://{address}" for address in settings.broker.split(","))
     return SafeApp(
         settings.app_id,
@@ -99,8 +110,8 @@ def create_faust_app(settings: Settings, web_url: str) -> SafeApp:
         stream_buffer_maxsize=8_192,
         broker_max_poll_records=1_000,
         broker_commit_interval=1.0,
-        broker_session_timeout=30.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=min(settings.session_timeout / _HEARTBEATS, _HEARTBEAT_S),
         broker_request_timeout=90.0,
         consumer_auto_offset_reset="earliest",
         producer_linger=0.005,

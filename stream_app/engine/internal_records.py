@@ -1,7 +1,9 @@
 """The internal topics' records: snapshots, lines, rankings, and the partition's reserved row.
 
-All are msgpack arrays behind one format byte; described in docs/messages.md. A format this
-program does not know is refused: guessing would draw a false line.
+All are msgpack arrays behind one format byte; described in docs/messages.md. Fields are only ever
+added at the end, with defaults: older programs read past them, and keep those of the reserved row
+(`core.later_fields`). A format that this program does not know is refused: guessing would draw a
+false line.
 """
 
 from __future__ import annotations
@@ -11,11 +13,19 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from stream_app.core.later_fields import Kept
 from stream_app.core.standing import Standing
 from stream_app.core.tiers import Line
+from stream_app.errors import StateError
 
 #: Version of all internal records; raise it when a field changes its meaning.
 FORMAT = 1
+
+#: What to do about a record of another format; the end of the line that refuses it.
+FORMAT_ADVICE = (
+    "a newer program wrote it; stop all workers, then start that program, or start anew with "
+    "`kol rebuild`"
+)
 
 #: Bytes of standings in one record, which must stay below the 1 MiB that a topic takes.
 MOST_BYTES = 512 * 1024
@@ -101,10 +111,11 @@ class PartitionMeta(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoders: dict[type[Any], msgspec.msgpack.Decoder[Any]] = {
-    kind: msgspec.msgpack.Decoder(kind)
-    for kind in (Snapshot, TopPiece, LineRecord, RankingChunk, PartitionMeta)
-}
+_meta = Kept(PartitionMeta)
+_readers: dict[type[Any], Any] = {
+    kind: msgspec.msgpack.Decoder(kind).decode
+    for kind in (Snapshot, TopPiece, LineRecord, RankingChunk)
+} | {PartitionMeta: _meta.decode}
 
 
 def record_key(app_id: str, name: str) -> bytes:
@@ -133,18 +144,24 @@ def in_pieces(items: Sequence[Standing]) -> list[list[Standing]]:
 
 def encode(record: Any) -> bytes:
     """The bytes of an internal record."""
-    return bytes([FORMAT]) + _encoder.encode(record)
+    is_kept = isinstance(record, PartitionMeta)
+    return bytes([FORMAT]) + (_meta.encode(record) if is_kept else _encoder.encode(record))
 
 
 def decode(kind: type[T], data: bytes) -> T:
-    """Read an internal record; raises ValueError for another format or broken bytes."""
+    """Read an internal record.
+
+    Raises:
+        StateError: it is of another format, or broken.
+    """
     if not data or data[0] != FORMAT:
         found = data[0] if data else "none"
-        msg = f"{kind.__name__}: format {found} is not known to this program (it knows {FORMAT})"
-        raise ValueError(msg)
+        raise StateError(
+            f"{kind.__name__}: format {found} is not known to this program (it knows {FORMAT}): "
+            f"{FORMAT_ADVICE}"
+        )
     try:
-        record: T = _decoders[kind].decode(memoryview(data)[1:])
+        record: T = _readers[kind](memoryview(data)[1:])
     except msgspec.MsgspecError as error:
-        msg = f"{kind.__name__} cannot be read: {error}"
-        raise ValueError(msg) from error
+        raise StateError(f"{kind.__name__} cannot be read ({error}): {FORMAT_ADVICE}") from error
     return record

@@ -31,6 +31,7 @@ from stream_app.engine.internal_records import (
     piece_key,
     record_key,
 )
+from stream_app.engine.metrics import Metrics
 from stream_app.engine.tail import Tail
 from stream_app.engine.topics import TopicNames
 
@@ -154,6 +155,7 @@ class Leader:
         scheme: Scheme,
         interval_s: float,
         is_leader: Callable[[], bool],
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._client = client
@@ -163,6 +165,7 @@ class Leader:
         self._scheme = scheme
         self._interval_s = interval_s
         self._is_leader = is_leader
+        self._metrics = metrics
         self._dirty = False
         #: the line published last, without and with its version, and its sketch
         self._last: tuple[Line, Line, bytes] | None = None
@@ -188,6 +191,7 @@ class Leader:
                 census.take_piece(decode(TopPiece, record.value))
 
         reader = asyncio.create_task(tail.follow(on_record))
+        self._metrics.leader.set(1)
         try:
             self._last = None
             ticks, ranked = 0, True
@@ -204,6 +208,7 @@ class Leader:
             if reader.done():
                 reader.result()
         finally:
+            self._metrics.leader.set(0)
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 

@@ -44,6 +44,9 @@ class Metrics:
         )
         self.forwarded = counter("forwarded", "Events sent on to the partition of their user")
         self.duplicates = counter("duplicates", "Events delivered again that were absorbed before")
+        self.missed = counter(
+            "missed_records", "Records that retention took before they were read", "topic"
+        )
         self.promotions = counter("promotions", "Users who entered a tier, by that tier", "tier")
         self.demotions = counter("demotions", "Users who left a tier, by the one left", "tier")
         self.texts_encoded = counter("texts_encoded", "Texts the encoder read")
@@ -57,6 +60,7 @@ class Metrics:
             "sketch_drift", "Sketches that differed from their columns: found, counted, rebuilt"
         )
         self.lag = gauge("lag", "Records not yet taken in", "topic", "partition")
+        self.leader = gauge("leader", "1 while this worker draws the line for all, else 0")
         self.ready = gauge("ready", "1 while this worker is ready, else 0")
         for reason in REASONS:  # so that a rate can be computed from the very first one
             self.dead_letters.labels(reason=reason)

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from stream_app.core.scheme import Scheme
-from stream_app.engine.internal_records import PartitionMeta, decode
+from stream_app.engine.internal_records import FORMAT_ADVICE, PartitionMeta, decode
+from stream_app.engine.kept_columns import KeptColumns
 from stream_app.engine.partition import Partition
 from stream_app.engine.user_table import UserTable, meta_key
 from stream_app.errors import StateError
@@ -31,6 +32,7 @@ class Ownership:
         table: UserTable,
         scheme: Scheme,
         on_gained: Callable[[int], None],
+        kept: KeptColumns | None = None,
     ) -> None:
         self.partitions: dict[int, Partition] = {}
         self._app = app
@@ -39,6 +41,7 @@ class Ownership:
         self._fingerprint: dict[str, str] = {}
         self._topic_ids: dict[str, str] = {}
         self._on_gained = on_gained
+        self._kept = kept
 
     def expect(self, fingerprint: Mapping[str, str], topic_ids: Mapping[str, str]) -> None:
         """Refuse rows that were made under another fingerprint or from other topics."""
@@ -65,6 +68,12 @@ class Ownership:
         users = sum(len(p.columns.keys) for p in self.partitions.values())
         log.info("own partitions=%s users=%d", ",".join(map(str, owned)) or "none", users)
 
+    def keep(self) -> None:
+        """Save the columns for the next start; after an orderly stop."""
+        if self._kept is not None:
+            for partition in self.partitions.values():
+                self._kept.save(partition)
+
     def _take(self, number: int, epoch: int, offset_before: int | None) -> Partition:
         """The state of a partition, taken over when its changelog was at `offset_before`."""
         offset = self._table.changelog_offset(number)
@@ -83,14 +92,16 @@ class Ownership:
             # Exponents have changed: the marks hold, the values are those of other scores.
             meta.line = msgspec.structs.replace(meta.line, tiers=(), formula=self._scheme.formula)
         partition = Partition(number, meta, self._scheme)
+        partition.changelog_offset = offset
+        if self._kept is not None and is_untouched:
+            kept = self._kept.load(number, offset_before, partition.edge())
+            if kept is not None:
+                partition.columns = kept
+                return partition
         try:
             partition.load(self._table.rows(number))
         except ValueError as error:
-            raise StateError(
-                f"partition {number}: {error}; use the program that wrote it, or start anew with "
-                "`kol rebuild`"
-            ) from error
-        partition.changelog_offset = offset
+            raise StateError(f"partition {number}: {error}: {FORMAT_ADVICE}") from error
         return partition
 
     def _read_meta(self, number: int) -> PartitionMeta:
@@ -99,9 +110,8 @@ class Ownership:
             return PartitionMeta(fingerprint=self._fingerprint, topic_ids=self._topic_ids)
         try:
             meta = decode(PartitionMeta, data)
-        except ValueError as error:
-            message = f"partition {number}: {error}; use the program that wrote it"
-            raise StateError(message) from error
+        except StateError as error:
+            raise StateError(f"partition {number}: {error}") from error
         self._check_fingerprint(meta)
         self._check_topics(meta)
         return meta

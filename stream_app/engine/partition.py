@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
+
+import numpy as np
 
 from stream_app.core.columns import Columns
 from stream_app.core.quantile_sketch import QuantileSketch
-from stream_app.core.row import decode_header, decode_row
+from stream_app.core.row import decode_row
+from stream_app.core.row_headers import decode_headers
 from stream_app.core.scheme import Scheme
 from stream_app.core.standing import Standing, standing_of
 from stream_app.engine.internal_records import PartitionMeta, Snapshot
+
+#: Rows whose bytes are in memory at a time while all are read.
+_LOADED_AT_ONCE = 16_384
 
 
 class Partition:
@@ -59,22 +66,28 @@ class Partition:
         self.columns.update(key, standing.z, standing.newest_post_at, eligible, level, version)
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Rebuild columns and sketch from the rows. Raises ValueError for an unknown format."""
-        scheme = self._scheme
-        for key, data in rows:
-            header = decode_header(data)
-            z = header.z
-            if header.formula != scheme.formula and header.posts:
-                standing = standing_of(decode_row(data), scheme)
-                z = standing.z if standing is not None else z
-            self.columns.update(
-                key,
-                z,
-                header.newest_post_at,
-                self.is_eligible(header.posts, header.newest_post_at),
-                scheme.level_of(header.tier),
-                header.transition_version,
-            )
+        """Build columns and sketch from the rows. Raises ValueError for an unknown format."""
+        remaining = iter(rows)
+        while pairs := list(islice(remaining, _LOADED_AT_ONCE)):
+            self._load([key for key, _ in pairs], [data for _, data in pairs])
+
+    def _load(self, keys: list[bytes], rows: list[bytes]) -> None:
+        """Rows of further users, as `update` would take them one by one."""
+        scheme, headers = self._scheme, decode_headers(rows)
+        z = headers.z.copy()
+        for index in ((headers.formula != scheme.formula) & (headers.posts > 0)).nonzero()[0]:
+            standing = standing_of(decode_row(rows[index]), scheme)
+            if standing is not None:
+                z[index] = standing.z
+        level = np.zeros(len(rows), np.int8)
+        for index, tier in headers.tiers.items():
+            level[index] = scheme.level_of(tier)
+        eligible = headers.posts >= max(1, scheme.min_posts)
+        edge = self.edge()
+        if edge is not None:
+            eligible &= headers.newest_post_at >= edge
+        newest, version = headers.newest_post_at, headers.transition_version
+        self.columns.extend(keys, z, newest, eligible, level, version)
 
     @property
     def sketch(self) -> QuantileSketch:

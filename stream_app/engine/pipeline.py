@@ -26,6 +26,7 @@ from stream_app.engine.intake import Accepted, Intake
 from stream_app.engine.internal_records import LineRecord, decode
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.order_guard import OrderGuard
+from stream_app.engine.origins import Origins
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
 from stream_app.engine.scorer import Scorer, Verdict
@@ -57,6 +58,7 @@ class Pipeline:
         *,
         scheme: Scheme,
         intake: Intake,
+        origins: Origins,
         scorer: Scorer,
         snapshots: SnapshotPublisher,
         rows: RowCache,
@@ -68,6 +70,7 @@ class Pipeline:
     ) -> None:
         self._scheme = scheme
         self._intake = intake
+        self._origins = origins
         self._scorer = scorer
         self._snapshots = snapshots
         self._rows = rows
@@ -235,6 +238,7 @@ class Pipeline:
 
     async def _apply_batch(self, batch: Prepared) -> None:
         started = time.perf_counter()
+        await self._origins.check(batch.items)
         await self._scorer.apply(batch.items, batch.features.result())
         self._stream.ack_all(batch.events)
         self._metrics.applied(time.perf_counter() - started)

@@ -25,9 +25,13 @@ MAX_MESSAGE_BYTES = 1_048_588  # Kafka's own default, written down since the nex
 DEAD_LETTER_ROOM_BYTES = 64 * 1024
 
 _POLL_S = 0.05
+# What workers write themselves has the broker's time: it refuses records of a worker whose clock is
+# more than an hour ahead.
+_OWN = {"message.timestamp.type": "LogAppendTime"}
 # The newest segment of a compacted topic is never compacted: with Kafka's default of 1 GiB a new
 # leader would read that much to find a few snapshots, and a new owner to find its rows.
 _INTERNAL = {
+    **_OWN,
     "segment.bytes": str(16 * 1024 * 1024),
     "segment.ms": str(10 * 60 * 1000),
     "min.cleanable.dirty.ratio": "0.1",
@@ -35,6 +39,7 @@ _INTERNAL = {
 # What the owner of a partition wrote is not to be compacted away by void records of a worker that
 # was frozen, before the owner has noticed them and written anew.
 _CHANGELOG = {
+    **_OWN,
     "segment.bytes": str(50 * 1024 * 1024),
     "min.compaction.lag.ms": str(10 * 60 * 1000),
 }
@@ -82,11 +87,11 @@ def topic_table(settings: Settings) -> tuple[TopicSpec, ...]:
     """Every topic that a worker needs, the sources first."""
     names, p = topic_names(settings), settings.partitions
     source = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
-    dead = {"max.message.bytes": str(MAX_MESSAGE_BYTES + DEAD_LETTER_ROOM_BYTES)}
+    dead = {**_OWN, "max.message.bytes": str(MAX_MESSAGE_BYTES + DEAD_LETTER_ROOM_BYTES)}
     return (
         TopicSpec(name=names.posts, partitions=p, cleanup="delete", config=source),
         TopicSpec(name=names.interactions, partitions=p, cleanup="delete", config=source),
-        TopicSpec(name=names.events, partitions=p, cleanup="delete"),
+        TopicSpec(name=names.events, partitions=p, cleanup="delete", config=_OWN),
         TopicSpec(name=names.dead_letters, partitions=None, cleanup="delete", config=dead),
         TopicSpec(name=names.snapshots, partitions=1, cleanup="compact", config=_INTERNAL),
         TopicSpec(name=names.thresholds, partitions=p, cleanup="compact", config=_INTERNAL),
@@ -214,15 +219,30 @@ def _wrong_partitions(
         f"{spec.name} has {have[spec.name]} instead of {spec.partitions} partitions"
         for spec in wrong
     )
-    yield f"{counts}: {_mend_partitions(names, have)}"
+    due = max(spec.partitions or 0 for spec in present)
+    yield f"{counts}: {partitions_advice(names, have, due)}"
 
 
-def _mend_partitions(names: TopicNames, have: Mapping[str, int]) -> str:
-    """One number for all P topics is only a wrong setting; anything else needs new topics."""
+def partitions_advice(names: TopicNames, have: Mapping[str, int], due: int) -> str:
+    """How to mend topics with another number of partitions than `due`; `have`: all that is known.
+
+    One number for all P topics is only a wrong setting. A source that has got more goes on with
+    as many in the others, but not with the rows: users belong to other partitions then.
+    """
     single = {names.snapshots, names.rankings}
     shared = {n for name, n in have.items() if name not in single | {names.dead_letters}}
-    if len(shared) == 1 and all(have.get(name, 1) == 1 for name in single):
-        return f"set KOL_PARTITIONS={shared.pop()}"
+    if all(have.get(name, 1) == 1 for name in single):
+        if len(shared) == 1:
+            return f"set KOL_PARTITIONS={shared.pop()}"
+        most = max(shared)
+        if most > due and max(have.get(names.posts, 0), have.get(names.interactions, 0)) == most:
+            others = (names.posts, names.interactions, names.events, names.thresholds)
+            return (
+                "Kafka cannot take partitions away again, so give "
+                f"{', '.join(name for name in others if have.get(name) != most)} {most} too "
+                f"(`kafka-topics --alter --partitions {most}`), set KOL_PARTITIONS={most}, and "
+                "start anew with `kol rebuild`"
+            )
     return "delete them, or set another KOL_PREFIX, and run `kol topics create`"
 
 

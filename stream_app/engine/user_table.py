@@ -24,6 +24,9 @@ from faust.types import TP
 from stream_app.engine.changelog import Changelog, LogRecord, Pair, epoch_of
 from stream_app.engine.fencing import RESERVED, Fencing
 
+#: Read at a time where all rows are wanted.
+_READ_AHEAD_BYTES = 1024 * 1024
+
 
 def meta_key(partition: int) -> bytes:
     """Key of the partition's reserved row."""
@@ -56,9 +59,12 @@ class UserTable(faust.Table[bytes, bytes]):
 
     def rows(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """All (key, bytes) of users in a partition, reserved rows left out."""
-        store: Any = self.data
-        for key, value in store._visible_items(self.database(partition)):  # noqa: SLF001
-            if not key.startswith(RESERVED):
+        # All rows, once: in the cache they would displace those in use, and fill it to its limit.
+        once: Any = rocksdict.ReadOptions()
+        once.fill_cache(False)
+        once.set_readahead_size(_READ_AHEAD_BYTES)
+        for key, value in self.database(partition).items(read_opt=once):
+            if not key.startswith(RESERVED) and key != Store.offset_key:
                 yield key, value
 
     async def take_over(self, partition: int, least_epoch: int = 0) -> int:

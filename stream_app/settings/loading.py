@@ -16,7 +16,8 @@ from stream_app.settings.model import Settings, forced_by_preset
 
 _PREFIX: Final = "KOL_"
 _DURATIONS: Final = frozenset(
-    {"half_life", "active_window", "linger", "snapshot_interval", "broker_timeout"}
+    {"half_life", "active_window", "linger", "snapshot_interval"}
+    | {"session_timeout", "broker_timeout"}
 )
 _MAPS: Final = frozenset({"weights", "exponents", "tiers"})
 _SECRETS: Final = frozenset({"web_token", "sasl_password", "broker_key_password"})

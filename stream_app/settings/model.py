@@ -20,6 +20,7 @@ DEFAULT_ENCODER: Final = "openai-community/gpt2"
 DEFAULT_ENCODER_REVISION: Final = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 
 Duration = Annotated[float, PlainValidator(parsing.duration)]
+SessionTimeout = Annotated[float, PlainValidator(parsing.session_timeout)]
 Window = Annotated[float | None, PlainValidator(parsing.window)]
 Weights = Annotated[dict[str, float], NoDecode, PlainValidator(parsing.weights)]
 Exponents = Annotated[dict[str, float] | None, NoDecode, PlainValidator(parsing.exponents)]
@@ -141,6 +142,9 @@ class Settings(BaseSettings):
     linger: Duration = Field(0.020, description="longest wait to fill a batch")
     snapshot_interval: Duration = Field(0.250, description="least time between snapshots")
     data_dir: Path = Field(Path("kol-data"), description="folder of the worker's state")
+    session_timeout: SessionTimeout = Field(
+        10.0, description="silence after which Kafka gives a worker's partitions to others"
+    )
     broker_timeout: Duration = Field(300.0, description="how long a lost broker is waited for")
 
     web_bind: str = Field("127.0.0.1", min_length=1, description="address the web API listens on")
@@ -151,6 +155,9 @@ class Settings(BaseSettings):
     )
     web_token: Token = Field(
         None, description="bearer token; required when bound elsewhere than loopback"
+    )
+    web_streams: int = Field(
+        2_000, ge=1, le=100_000, description="most event streams that may be open at once"
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = Field(
         "info", description="debug, info, warning or error"

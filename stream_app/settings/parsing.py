@@ -24,6 +24,7 @@ _UNIT_SECONDS: Final = {
     "w": Decimal(7 * 86_400),
 }
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])", re.ASCII)
+_MAX_SESSION_S: Final = 60  # below the time that any request may take
 _MAX_DURATION_S: Final = 36_525 * 86_400.0  # a century
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?|\.\d+", re.ASCII)
 _TIER_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -70,6 +71,14 @@ def duration(value: object) -> float:
         seconds = float(Decimal(match[1]) * _UNIT_SECONDS[match[2]])
     if not 0 < seconds <= _MAX_DURATION_S:
         raise ValueError("a duration above 0 and at most 36525d")
+    return seconds
+
+
+def session_timeout(value: object) -> float:
+    """Seconds that Kafka takes for a session, and that a client's own limits leave room for."""
+    seconds = duration(value)
+    if not 1 <= seconds <= _MAX_SESSION_S:
+        raise ValueError(f"a duration from 1s to {_MAX_SESSION_S}s")
     return seconds
 
 

@@ -13,12 +13,13 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from stream_app.web.problems import HEADERS, ProblemError, problem_response
+from stream_app.web.connections import BoundedHandler, BoundedServer
+from stream_app.web.problems import ProblemError, add_headers, problem_response
 
 logger = logging.getLogger(__name__)
 
 
-class _Protocol(web.RequestHandler):
+class _Protocol(BoundedHandler):
     __slots__ = ()
 
     def handle_error(
@@ -33,7 +34,7 @@ class _Protocol(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun and cannot become an error")
         response = problem_response(ProblemError(status, _detail(status, exc)))
-        response.headers.update(HEADERS)
+        add_headers(response)
         response.force_close()
         return response
 
@@ -46,13 +47,13 @@ def _detail(status: int, error: BaseException | None) -> str:
     return "this is not a valid HTTP request"
 
 
-class _Server(web.Server):
+class _Server(BoundedServer):
     def __call__(self) -> web.RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
 
-def answer_broken_requests(app: web.Application) -> None:
-    """Let whatever runs the application answer every error as a problem."""
+def answer_broken_requests(app: web.Application, most_connections: int) -> None:
+    """Let whatever runs the application answer every error as a problem, within its bounds."""
     make_server = app._make_handler  # noqa: SLF001
 
     def make(**options: Any) -> web.Server:
@@ -64,13 +65,15 @@ def answer_broken_requests(app: web.Application) -> None:
             except web.HTTPException as error:  # 417, which comes before any middleware
                 return problem_response(ProblemError(error.status, error.reason))
 
-        return _Server(
+        server = _Server(
             respond,
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,  # noqa: SLF001
             **made._kwargs,  # noqa: SLF001
         )
+        server.most_connections = most_connections
+        return server
 
     # The ordinary way warns against attributes that aiohttp does not know.
     object.__setattr__(app, "_make_handler", make)

@@ -1,6 +1,8 @@
 """What every handler may reach, and how answers are written."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +16,25 @@ from stream_app.web.ranking_items import RankingItems
 _encode = msgspec.json.Encoder().encode
 
 
+@dataclass
+class Places:
+    """So many may be in at once."""
+
+    most: int
+    taken: int = 0
+
+    @contextmanager
+    def one(self, full: str) -> Iterator[None]:
+        """One of them, for as long as the block runs; 503 with the reason where all are taken."""
+        if self.taken >= self.most:
+            raise unavailable(full)
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
 @dataclass(frozen=True)
 class Context:
     """The worker that is asked, and what is kept between requests."""
@@ -21,6 +42,8 @@ class Context:
     queries: Queries
     #: where this worker is reached, without a slash at the end
     base_url: str
+    #: the streams of events that are open
+    streams: Places
     #: set when the worker stops: answers that never end must end then
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     ranking: RankingItems = field(default_factory=RankingItems)

@@ -14,19 +14,32 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 
+_POLICY = "Content-Security-Policy"
 #: What every answer carries, errors and the page too.
 HEADERS = {
     "Cache-Control": "no-store",  # figures are of the moment, and may need a token
+    # The page brings a wider policy of its own; nothing else here is to be run, shown or framed.
+    _POLICY: "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Server": "kol-stream",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
 
 _DETAILS = {
     404: "there is nothing at this address; /api/v1/openapi.json lists what there is",
     405: "this address only answers to the methods in the Allow header",
-    413: "the request's body is too large; no address here takes one",
+    413: "no address here takes a body",
 }
+
+
+def add_headers(response: web.StreamResponse) -> None:
+    """The answer carries HEADERS; a policy of its own stays."""
+    own = response.headers.get(_POLICY)
+    response.headers.update(HEADERS)
+    if own is not None:
+        response.headers[_POLICY] = own
 
 
 class ProblemError(Exception):
@@ -56,6 +69,14 @@ def problem_response(error: ProblemError) -> web.Response:
 
 
 @web.middleware
+async def no_body_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a request that brings a body, before any of it is read."""
+    if request.body_exists:
+        raise ProblemError(413, _DETAILS[413], {"Connection": "close"})
+    return await handler(request)
+
+
+@web.middleware
 async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with problem details to every error below, those of unknown addresses included."""
     try:
@@ -69,5 +90,6 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         detail = _DETAILS.get(error.status, error.reason)
         return problem_response(ProblemError(error.status, detail, kept))
     except Exception:
-        logger.exception("request failed method=%s path=%s", request.method, request.path)
+        path = request.rel_url.raw_path  # in one line, whatever it holds
+        logger.exception("request failed method=%s path=%s", request.method, path)
         return problem_response(ProblemError(500, "the worker's log says what went wrong"))

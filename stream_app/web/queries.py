@@ -18,6 +18,9 @@ class EventStream(Protocol):
 
     async def __anext__(self) -> tuple[str, bytes]: ...
 
+    def ready(self, most: int) -> list[tuple[str, bytes]]:
+        """Take those that have come already, so many at most; none is waited for."""
+
     async def aclose(self) -> None:
         """Say that the reader has gone."""
 

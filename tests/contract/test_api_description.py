@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -22,10 +22,11 @@ from schemathesis import GenerationMode
 from schemathesis.schemas import BaseSchema
 
 from stream_app.web.openapi import describe
+from stream_app.web.queries import EventStream
 from stream_app.web.routes import ROUTES
 from stream_app.web.server import create_web_app
 from tests.builders import make_event
-from tests.fakes_web import SESAME, FakeQueries, make_crowd, make_scheme
+from tests.fakes_web import SESAME, EndingEvents, FakeQueries, make_crowd, make_scheme
 
 #: Without a gap, since schemathesis writes headers as they are.
 TOKEN = SESAME.replace(" ", "-")
@@ -37,9 +38,8 @@ TIMEOUT_S = 30.0
 class Brief(FakeQueries):
     """A worker whose stream of events ends, so that its answer can be read to the end."""
 
-    async def events(self, last_event_id: str | None) -> AsyncGenerator[tuple[str, bytes], None]:
-        for event in self.log:
-            yield event
+    def events(self, last_event_id: str | None) -> EventStream:
+        return EndingEvents(self, "0")
 
 
 class Server:

@@ -117,7 +117,7 @@ def test_a_gzip_file_that_is_damaged_is_named(
 
 
 def test_a_wrong_setting_is_named_and_a_secret_is_not_shown(tmp_path: Path) -> None:
-    line = complaint(tmp_path, "worker", partitions="many", web_token="hush hush")  # noqa: S106
+    line = complaint(tmp_path, "worker", partitions="many", web_token="hush hush")  # noqa: S106 - refused
     assert "KOL_PARTITIONS" in line
     assert "KOL_WEB_TOKEN" in line
     assert "hush" not in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from stream_app.embedded import OFFSET_COMMIT, PRODUCE, EmbeddedBroker
 from stream_app.engine.topics import topic_table
+from stream_app.messages import partition_of
 from tests.kafka.clients import consume
 from tests.kafka.feeding import send
+from tests.kafka.odd_headers import produce_odd
 from tests.kafka.reckoning import reckon
 from tests.kafka.workers import Workers, wait_until_handled
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
@@ -83,3 +86,22 @@ def test_a_broker_that_refuses_for_a_moment_only_delays(
     broker.push_request_errors(PRODUCE, [NOT_ENOUGH_REPLICAS] * 3)
     broker.push_request_errors(OFFSET_COMMIT, [COORDINATOR_NOT_AVAILABLE])
     reckon(workers, worker, generator.truth())
+
+
+def test_headers_whose_names_are_no_utf_8_stop_nobody(
+    broker: EmbeddedBroker, workers: Workers
+) -> None:
+    worker = workers.start("only")
+    home = partition_of(b"x:u", PARTITIONS)
+    posts = [
+        json.dumps({"id": f"p{n}", "platform": "x", "user_id": "u", "text": "", "created_at": n})
+        for n in range(6)
+    ]
+    produce_odd(broker.bootstrap, workers.names.posts, home, *posts[:3], "{", "{", *posts[3:])
+
+    workers.wait_until_scored(worker)
+    assert worker.json("/api/v1/users/x%3Au")["raw"]["posts"] == 6
+    letters = consume(workers.broker, workers.names.dead_letters)
+    assert [letter.value for letter in letters] == [b"{", b"{"]
+    names = [[name for name, _ in letter.headers if name[0] != "d"] for letter in letters]
+    assert names == [["plain", r"h\xff\xfe"], ["plain"]]

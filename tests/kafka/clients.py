@@ -18,7 +18,12 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them implicitly
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
     NewTopic,
+    ResourceType,
 )
 
 TIMEOUT_S = 30.0
@@ -128,6 +133,52 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record], **config: Any
         writer.producer.flush(FLUSH_TIMEOUT_S)
         writer.producer.commit_transaction(TIMEOUT_S)
     writer.flush()
+
+
+def open_transaction(bootstrap: str, topic: str, records: Iterable[Record], name: str) -> Producer:
+    """They are in the topic, in a transaction that the caller commits or aborts, or leaves open."""
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "murmur2_random",
+            "transactional.id": name,
+            "linger.ms": 20,
+        }
+    )
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    for record in records:
+        _send(producer, topic, record, lambda _error, _message: None)
+    assert producer.flush(TIMEOUT_S) == 0
+    return producer
+
+
+def delete_records(bootstrap: str, topic: str, before: Mapping[int, int]) -> None:
+    """Retention has taken what stands before these offsets of the partitions."""
+    ends = [TopicPartition(topic, number, offset) for number, offset in before.items()]
+    admin = _admin(bootstrap)  # what it has promised ends with it
+    for future in admin.delete_records(ends).values():
+        future.result(TIMEOUT_S)
+
+
+def set_config(bootstrap: str, topic: str, **config: str) -> None:
+    """The topic has these settings; dots in their names are written as underscores."""
+    entries = [
+        ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in config.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = _admin(bootstrap)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(TIMEOUT_S)
+
+
+def add_partitions(bootstrap: str, topic: str, total: int) -> None:
+    """The topic has so many partitions, and it is seen."""
+    admin = _admin(bootstrap)
+    for future in admin.create_partitions([NewPartitions(topic, total)]).values():
+        future.result(TIMEOUT_S)
+    wait_for(lambda: len(partitions(bootstrap, topic)) == total, f"{topic} to grow")
 
 
 def consume(bootstrap: str, topic: str) -> list[StoredRecord]:

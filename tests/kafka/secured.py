@@ -30,7 +30,7 @@ USER = "kol"
 #: Found nowhere else, so that its traces can be looked for. Signs that configuration files,
 #: shells and URLs give a meaning to are in it.
 PASSWORD = "hush-Zq7=,;%41 ümläut"  # noqa: S105 - of a broker that lives for a minute
-KEY_PASSWORD = "hush-key-Xw3"  # noqa: S105
+KEY_PASSWORD = "hush-key-Xw3"  # noqa: S105 - as above
 
 _LISTENERS = """
 listeners={listeners},CONTROLLER://{controller}
@@ -86,7 +86,7 @@ class SecuredBroker(KafkaBroker):
     def settings(self, way: str) -> dict[str, Any]:
         """What lets a client in, as settings by name."""
         files = self.certificates
-        said = {"sasl_user": USER, "sasl_password": PASSWORD}
+        said: dict[str, Any] = {"sasl_user": USER, "sasl_password": PASSWORD}
         ways: dict[str, dict[str, Any]] = {
             "tls": {
                 "broker": self.address("TLS"),

@@ -12,15 +12,22 @@ import os
 import resource
 import signal
 import sys
+import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 from stream_app import parts
 from stream_app.app import run_worker
 from stream_app.cli.leaving import leave
-from stream_app.engine import faust_app
+from stream_app.core import aggregate, row
+from stream_app.core.later_fields import Kept
+from stream_app.core.row import UserRow
+from stream_app.engine import faust_app, internal_records, ownership, scorer
 from stream_app.engine.faust_app import SafeApp
+from stream_app.engine.internal_records import PartitionMeta
 from stream_app.errors import KolError
+from stream_app.messages import TextFeatures
 from stream_app.settings import Settings, load_settings
 from tests.fakes import FakeEncoder
 from tests.kafka.faults import install, parse_fault
@@ -49,6 +56,50 @@ def fill_disk(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+class NewerRow(UserRow, array_like=True, gc=False):
+    """The row of a later version, which has added a field."""
+
+    #: how often a program of that version has written the row
+    writes: int = 0
+
+
+class NewerMeta(PartitionMeta, array_like=True):
+    """The reserved row of a later version, which has added a field."""
+
+    since: str = "newer"
+
+
+def be_newer() -> None:
+    """The next version of the program: as this one, with a field more in both kinds of rows."""
+    encode_row = row.encode_row
+
+    def encode_counting(written: NewerRow, z: float, formula: int) -> bytes:
+        written.writes += 1
+        return encode_row(written, z, formula)
+
+    meta = Kept(NewerMeta)
+    vars(row)["_body"] = Kept(NewerRow)
+    vars(aggregate)["UserRow"] = NewerRow
+    vars(scorer)["encode_row"] = encode_counting
+    vars(internal_records)["_meta"] = meta
+    vars(internal_records)["_readers"] |= dict.fromkeys((PartitionMeta, NewerMeta), meta.decode)
+    vars(ownership)["PartitionMeta"] = NewerMeta
+
+
+def shift_clock(seconds: float) -> None:
+    """This machine's clock is ahead by so much; how time passes is as before."""
+    now, now_ns = time.time, time.time_ns
+    vars(time)["time"] = lambda: now() + seconds
+    vars(time)["time_ns"] = lambda: now_ns() + int(seconds * 1e9)
+
+
+def lead_whoever_is_elected() -> None:
+    """It believes to be the leader, which another worker is too."""
+    vars(parts)["owns_snapshots"] = lambda app, _topic: (
+        not app.should_stop and app.tables.actives_ready
+    )
+
+
 def show_where_it_hangs(_number: int, _frame: FrameType | None) -> None:
     """What every thread and every task waits for, on standard error; then the end."""
     faulthandler.dump_traceback(all_threads=True)
@@ -65,20 +116,44 @@ def show_where_it_hangs(_number: int, _frame: FrameType | None) -> None:
     os._exit(70)
 
 
+class SlowEncoder(FakeEncoder):
+    """Takes its time for each text, in its own thread, as a model does."""
+
+    def __init__(self, texts_per_second: float) -> None:
+        super().__init__()
+        self._texts_per_second = texts_per_second
+
+    def encode(self, texts: Sequence[str]) -> list[TextFeatures]:
+        time.sleep(len(texts) / self._texts_per_second)
+        return super().encode(texts)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--session-timeout", type=float, default=3.0, help="seconds")
     parser.add_argument("--fault", type=parse_fault, action="append", default=[])
     parser.add_argument("--most-bytes-in-a-file", type=int, metavar="BYTES")
+    parser.add_argument("--newer", action="store_true", help="with a field more in its rows")
+    parser.add_argument("--clock-ahead", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--leads", action="store_true", help="whoever is elected")
+    parser.add_argument("--texts-per-second", type=float, metavar="N", help="of the encoder")
     options = parser.parse_args()
+    if options.newer:
+        be_newer()
+    if options.clock_ahead:
+        shift_clock(options.clock_ahead)
+    if options.leads:
+        lead_whoever_is_elected()
     signal.signal(signal.SIGQUIT, show_where_it_hangs)
     shorten_sessions(options.session_timeout)
     for fault in options.fault:
         install(fault)
     if options.most_bytes_in_a_file is not None:
         fill_disk(options.most_bytes_in_a_file)
+    rate = options.texts_per_second
     try:
-        return run_worker(load_settings(), encoder=FakeEncoder())
+        encoder = FakeEncoder() if rate is None else SlowEncoder(rate)
+        return run_worker(load_settings(), encoder=encoder)
     except KolError as error:
         sys.stderr.write(f"kol: {error}\n")
         return error.exit_code

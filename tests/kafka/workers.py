@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,6 +153,16 @@ class Worker:
                 self._process = None
         return code
 
+    def memory(self) -> dict[str, float]:
+        """Its memory now (`rss`) and at most so far (`peak`), in MB of a million bytes."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        kilobytes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE))
+        return {
+            name: int(kilobytes[field]) * 1024 / 1e6
+            for name, field in (("rss", "VmRSS"), ("peak", "VmHWM"))
+        }
+
     def log(self) -> str:
         """The last lines that it wrote."""
         lines = self.log_path.read_text(errors="replace").splitlines()
@@ -209,14 +220,20 @@ class Worker:
             if labels.items() <= sample.labels.items()
         )
 
+    def counters(self, *names: str) -> dict[str, float]:
+        """Metrics as of one moment, each summed over its labels."""
+        found = dict.fromkeys(names, 0.0)
+        for sample in _parsed(self.get("/metrics")[1]):
+            if sample.name in found:
+                found[sample.name] += sample.value
+        return found
+
     def owned(self) -> set[str]:
         """The numbers of the partitions that it owns."""
         return {sample.labels["partition"] for sample in self._samples("kol_lag")}
 
     def _samples(self, name: str) -> list[Sample]:
-        body = self.get("/metrics")[1].decode()
-        families = text_string_to_metric_families(body)
-        return [sample for family in families for sample in family.samples if sample.name == name]
+        return [s for s in _parsed(self.get("/metrics")[1]) if s.name == name]
 
 
 class Workers:
@@ -322,6 +339,11 @@ def _get(connection: HTTPConnection, path: str, token: str | None) -> tuple[int,
     connection.request("GET", path, headers={} if token is None else bearer(token))
     response = connection.getresponse()
     return response.status, response.read()
+
+
+def _parsed(metrics: bytes) -> Iterator[Sample]:
+    for family in text_string_to_metric_families(metrics.decode()):
+        yield from family.samples
 
 
 def wait_until_handled(worker: Worker, records: int) -> None:

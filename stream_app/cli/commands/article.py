@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from stream_app.cli import options
 from stream_app.cli.post_files import PostFiles, files_argument, format_option
-from stream_app.cli.terminal import bar, is_terminal, print_table, spinner
+from stream_app.cli.terminal import bar, is_terminal, json_text, print_table, spinner
 from stream_app.cli.wording import plural, printable, score_text
 from stream_app.messages import Post
 
@@ -49,7 +48,7 @@ def article(files: Sequence[str], format_name: str, as_json: bool) -> None:
             archive.add(event)
     verdict = find_kols(_encode(archive, encoder), quantile)
     if as_json:
-        click.echo(json.dumps(_as_json(verdict), ensure_ascii=False))
+        click.echo(json_text(_as_json(verdict)))
     else:
         _print(verdict, quantile, archive.posts)
 

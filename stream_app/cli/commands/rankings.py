@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from stream_app.cli import options
 from stream_app.cli.ranking_table import NUMBERS, RANKING_COLUMNS, ranking_row, tier_line
-from stream_app.cli.terminal import print_table
+from stream_app.cli.terminal import json_text, print_table
 from stream_app.cli.wording import minute_text, plural
 
 
@@ -28,7 +27,7 @@ def rankings(limit: int, offset: int, url: str | None, as_json: bool) -> None:
     client = WebClient(options.read_settings(), url)
     answer = client.get("/api/v1/rankings", limit=limit, offset=offset)
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False))
+        click.echo(json_text(answer))
         return
     print_rankings(answer)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from stream_app.cli import options
-from stream_app.cli.terminal import print_table
+from stream_app.cli.terminal import json_text, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +28,7 @@ def settings(as_json: bool) -> None:
 
     rows = describe(found)
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(json_text(rows, indent=2))
         return
     print_table(("setting", "value", "from", "meaning"), _cells(rows), flexible="meaning")
 

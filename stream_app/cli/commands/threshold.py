@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from stream_app.cli import options
-from stream_app.cli.terminal import print_table
+from stream_app.cli.terminal import json_text, print_table
 from stream_app.cli.wording import minute_text, plural, score_text
 
 
@@ -19,7 +17,7 @@ def threshold(url: str | None, as_json: bool) -> None:
 
     answer = WebClient(options.read_settings(), url).get("/api/v1/threshold")
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False))
+        click.echo(json_text(answer))
         return
     rows = [
         (

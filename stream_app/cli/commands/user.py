@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from stream_app.cli import options
-from stream_app.cli.terminal import print_table
+from stream_app.cli.terminal import json_text, print_table
 from stream_app.cli.wording import (
     minute_text,
     percentile_text,
@@ -32,7 +31,7 @@ def user(key: str, url: str | None, as_json: bool) -> None:
 
     answer = WebClient(options.read_settings(), url).user(key)
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False))
+        click.echo(json_text(answer))
         return
     for name, value in user_lines(answer):
         click.echo(f"{name:<11} {value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import click
 
 from stream_app.cli import options
 from stream_app.cli.signals import interrupts
-from stream_app.cli.terminal import EVENT_COLOURS, columns, is_terminal
+from stream_app.cli.terminal import EVENT_COLOURS, columns, is_terminal, json_text
 from stream_app.cli.wording import event_line
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def concerns(event: KolEvent, tier: str | None) -> bool:
 
 def _show(event: KolEvent, value: bytes, *, as_json: bool) -> None:
     if as_json:
-        click.echo(value)
+        # As it came, but for a terminal, to which names of strangers may hold commands.
+        click.echo(json_text(json.loads(value)) if is_terminal() else value)
     else:
         click.echo(click.style(event_line(event, columns()), fg=EVENT_COLOURS[event.kind]))
     sys.stdout.flush()

@@ -65,6 +65,61 @@ def test_the_sketch_holds_exactly_the_counted_users(history: list[Row]) -> None:
     assert columns.transition_version.tolist() == [row.version for row in current]
 
 
+def extend(columns: Columns, new: list[Row]) -> None:
+    columns.extend(
+        [row.key for row in new],
+        np.array([row.z for row in new], np.float64),
+        np.array([row.last_post for row in new], np.int64),
+        np.array([row.eligible for row in new], np.bool_),
+        np.array([row.tier for row in new], np.int8),
+        np.array([row.version for row in new], np.int64),
+    )
+
+
+@given(histories, histories, histories)
+def test_users_taken_over_at_once_are_as_those_taken_one_by_one(
+    before: list[Row], at_once: list[Row], after: list[Row]
+) -> None:
+    known = {row.key for row in before}
+    new = list({row.key: row for row in at_once if row.key not in known}.values())
+    expected, current = columns_of([*before, *new, *after])
+    columns, _ = columns_of(before)
+    extend(columns, new)
+    for row in after:
+        columns.update(row.key, row.z, row.last_post, row.eligible, row.tier, row.version)
+    assert columns.keys == expected.keys
+    assert [columns.index_of(key) for key in columns.keys] == list(range(len(columns)))
+    for name in ("z", "last_post", "tier", "counted", "transition_version"):
+        assert getattr(columns, name).tolist() == getattr(expected, name).tolist()
+    assert_follows(columns, current)
+
+
+def test_columns_grow_past_any_size() -> None:
+    columns, current = columns_of([Row(b"x:%d" % i, i / 10, i, True, 1, 0) for i in range(1_100)])
+    more = [Row(b"y:%d" % i, i / 7, i, i % 2 == 0, 0, 3) for i in range(9_000)]
+    extend(columns, more)
+    assert columns.z.tolist() == [row.z for row in current + more]
+    assert_follows(columns, current + more)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [Row(b"x:1", 0.0, 0, True, 0, 0)],
+        [Row(b"x:2", 0.0, 0, True, 0, 0), Row(b"x:2", 1.0, 0, True, 0, 0)],
+        [Row(b"x:2", math.nan, 0, False, 0, 0)],
+        [Row(b"x:2", math.inf, 0, False, 0, 0)],
+    ],
+)
+def test_users_that_cannot_be_taken_over_at_once_change_nothing(bad: list[Row]) -> None:
+    columns, current = columns_of([Row(b"x:1", 1.0, 5, True, 1, 0)])
+    with pytest.raises(ValueError, match=r"twice|z must be"):
+        extend(columns, [Row(b"x:9", 1.0, 0, True, 0, 0), *bad])
+    assert columns.keys == [b"x:1"]
+    assert b"x:9" not in columns
+    assert_follows(columns, current)
+
+
 @given(histories, st.integers(-1, 21))
 def test_expiry_takes_out_those_whose_newest_post_is_before_the_edge(
     history: list[Row], edge: int

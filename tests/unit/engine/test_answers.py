@@ -9,6 +9,7 @@ from faust.types import TP
 from stream_app.core.row import encode_row
 from stream_app.engine.answers import Answers
 from stream_app.engine.board_reader import BoardReader
+from stream_app.engine.ends import Ends
 from stream_app.engine.event_feed import EventFeed
 from stream_app.engine.internal_records import PartitionMeta
 from stream_app.engine.metrics import Metrics
@@ -43,7 +44,14 @@ class Scene:
             tables=SimpleNamespace(actives_ready=True),
             assignor=self.assignor,
             conf=SimpleNamespace(canonical_url=f"http://w{OWN % 2}:1"),
+            consumer=SimpleNamespace(
+                known_end=lambda tp: self.fetched.get(tp.topic, (None, None))[0],
+                highwater=lambda tp: self.fetched.get(tp.topic, (None, None))[1],
+            ),
         )
+        #: topic -> the end of its records, and of all that is there, as of the last fetch
+        self.fetched: dict[str, tuple[int | None, int | None]] = {}
+        self.ends = Ends({"bootstrap.servers": "127.0.0.1:1"}, lambda: [])
         row = row_after([make_post(text="")], scheme)
         self.rows = {KEY.encode(): encode_row(row, 0.0, scheme.formula)}
         self.partitions = {OWN: Partition(OWN, PartitionMeta(), scheme)}
@@ -60,6 +68,7 @@ class Scene:
             partition_count=PARTITIONS,
             boards=self.boards,
             feed=self.feed,
+            ends=self.ends,
             metrics=Metrics(),
             source_topics=("posts", "interactions"),
         )
@@ -133,3 +142,24 @@ def test_before_there_is_a_ranking_the_high_mark_is_that_of_the_own_users(scene:
     assert scene.answers.high_mark() is None
     scene.partitions[OWN].meta.high_marks.update(posts=NOON, interactions=NOON + 5)
     assert scene.answers.high_mark() == NOON + 5
+
+
+@pytest.mark.parametrize(
+    ("fetched", "asked", "lag"),
+    [
+        ((None, None), None, 0),
+        ((None, None), 12, 12),
+        ((10, 10), None, 10),
+        ((10, 10), 25, 25),  # paused since: the fetch is long ago
+        ((10, 10), 7, 10),  # a fetch since the question
+        ((9, 10), 10, 9),  # the last is a transaction's marker
+    ],
+)
+def test_the_lag_is_up_to_what_kafka_holds_also_while_nothing_is_fetched(
+    scene: Scene, fetched: tuple[int | None, int | None], asked: int | None, lag: int
+) -> None:
+    scene.fetched["posts"] = fetched
+    if asked is not None:
+        scene.ends._ends["posts", OWN] = asked
+    shown = scene.answers.metrics().decode()
+    assert f'kol_lag{{partition="{OWN}",topic="posts"}} {float(lag)}' in shown

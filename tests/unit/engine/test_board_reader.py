@@ -10,6 +10,7 @@ from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.standing import standing_of
 from stream_app.engine.board_reader import BoardReader
 from stream_app.engine.internal_records import RankingChunk, encode, record_key
+from stream_app.errors import StateError
 from tests.builders import make_post
 from tests.histories import row_after
 from tests.schemes import make_scheme
@@ -115,5 +116,5 @@ def test_records_of_other_apps_and_empty_ones_are_passed_over() -> None:
 
 
 def test_a_format_that_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="format 9"):
+    with pytest.raises(StateError, match="format 9"):
         reader().on_record(SimpleNamespace(key=record_key("kol", "0"), value=b"\x09"))

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from stream_app.engine.consumer import SafeConsumer
+from stream_app.engine.missed import Missed
 from stream_app.engine.order_guard import Link, OrderGuard
 from stream_app.errors import OrderError
 
@@ -18,6 +20,10 @@ POSTS, CHANGELOG = TP("posts", 0), TP("kol-users-changelog", 0)
 
 
 # -- the guard on the fetch path
+
+
+async def begins_at_8(*tps: TP) -> dict[TP, int]:
+    return dict.fromkeys(tps, 8)
 
 
 def consumer_between(records: dict[TP, list[int]], monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -43,6 +49,9 @@ def consumer_between(records: dict[TP, list[int]], monkeypatch: pytest.MonkeyPat
     consumer._read_offset = {POSTS: 5}
     consumer._fetching = asyncio.Lock()
     consumer._read_to, consumer._next_note = {}, 0.0
+    consumer._committed_offset = {POSTS: 5}
+    consumer.missed = {}
+    consumer._missed = Missed(begins_at_8, SimpleNamespace(on_missed=consumer.missed.__setitem__))
     consumer.position_of_posts = None
     monkeypatch.setattr(SafeConsumer, "_position", lambda self, tp: self.position_of_posts)
     consumer._active_partitions, consumer._buffered_partitions = {POSTS, CHANGELOG}, set()
@@ -61,6 +70,45 @@ def test_each_record_carries_its_place_in_the_chain_from_the_fetcher_to_the_agen
     assert links == [Link(0, 0), Link(0, 1)]
     (message,) = consumer._to_messages(CHANGELOG, fetched[CHANGELOG])
     assert not hasattr(message, "link")
+
+
+@pytest.mark.parametrize(
+    ("committed", "fetched", "told"),
+    [(5, [9], {POSTS: 3}), (5, [7], {POSTS: 2}), (5, [5, 9], {}), (None, [9], {})],
+    ids=["taken by retention", "taken in part", "a hole behind the first", "a new group"],
+)
+def test_records_that_retention_took_unread_are_told_holes_of_other_kinds_are_not(
+    committed: int | None,
+    fetched: list[int],
+    told: dict[TP, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = consumer_between({POSTS: fetched}, monkeypatch)
+    consumer._committed_offset = {POSTS: committed}
+    asyncio.run(consumer._getmany(None, 1.0))
+    assert consumer.missed == told
+
+
+def test_holes_are_looked_into_when_a_broker_that_was_away_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: dict[TP, int] = {}
+    answers: list[Any] = [KafkaTimeoutError(), {POSTS: 8}]
+
+    async def earliest(*_tps: TP) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("stream_app.engine.missed._EVERY_S", 0.0)
+    missed = Missed(earliest, SimpleNamespace(on_missed=told.__setitem__))
+    missed.came(POSTS, 5, 9)
+    asyncio.run(missed.look())
+    assert told == {}
+    missed.came(POSTS, 10, 12)  # the first hole is the one that matters
+    asyncio.run(missed.look())
+    assert told == {POSTS: 3}
 
 
 def test_a_record_left_out_between_fetcher_and_agent_stops_the_process(

@@ -1,6 +1,7 @@
 """Live readers of KOL events."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.engine import event_feed
+from stream_app.engine import event_feed, event_log
 from stream_app.engine.event_feed import OVERLAP_S, EventFeed
 from stream_app.messages import encode_event, event_headers
 from tests.builders import make_event
@@ -135,14 +136,36 @@ def test_an_event_sent_again_is_given_once() -> None:
 
 
 def test_a_reader_too_far_behind_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_feed, "_MOST_BEHIND", 2)
+    monkeypatch.setattr(event_log, "_MOST_BEHIND", 2)
 
     async def test(topic: Topic) -> None:
         feed = topic.feed()
-        reader = feed.subscribe(None)
-        for name in "abcd":
+        late, timely = feed.subscribe(None), feed.subscribe(None)
+        for name in "abcdefgh":  # more than are kept
             feed.on_record(topic.write(name))
-        assert [name async for name, _ in reader] == ["a", "b"]
+            assert await ids(timely, 1) == [name]
+        assert [name async for name, _ in late] == []
+
+    run(test)
+
+
+def test_a_reader_as_far_behind_as_is_allowed_misses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_log, "_MOST_BEHIND", 3)
+
+    async def test(topic: Topic) -> None:
+        feed = topic.feed()
+        for name in ("before1", "before2", "before3", "before4"):
+            feed.on_record(topic.write(name))
+        reader = feed.subscribe(None)
+        for name in "abc":
+            feed.on_record(topic.write(name))
+        assert await ids(reader, 1) == ["a"]
+        feed.on_record(topic.write("d"))
+        assert [name for name, _ in reader.ready(2)] == ["b", "c"]
+        assert [name for name, _ in reader.ready(9)] == ["d"]
+        assert reader.ready(9) == []
 
     run(test)
 
@@ -151,9 +174,11 @@ def test_a_reader_that_has_gone_is_forgotten() -> None:
     async def test(topic: Topic) -> None:
         feed = topic.feed()
         reader = feed.subscribe(None)
+        gone = weakref.ref(reader)
         await reader.aclose()
+        del reader
         feed.on_record(topic.write("a"))
-        assert reader._fresh.empty()
+        assert gone() is None
 
     run(test)
 

@@ -15,6 +15,7 @@ from stream_app.engine.internal_records import (
     piece_key,
     record_key,
 )
+from stream_app.errors import StateError
 from tests.builders import make_post
 from tests.histories import row_after
 from tests.schemes import make_scheme
@@ -49,7 +50,7 @@ def test_a_record_that_is_encoded_is_decoded(record: object) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x02\x90", b"\x00", b"\x01", b"\x01\xc1", b"\x01\x91\xc0"])
 def test_another_format_or_broken_bytes_are_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"LineRecord(:| cannot be read)"):
+    with pytest.raises(StateError, match=r"LineRecord(:| cannot be read).*stop all workers"):
         decode(LineRecord, data)
 
 

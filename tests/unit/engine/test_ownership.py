@@ -1,18 +1,24 @@
 """Taking partitions over, and refusing state that must not be continued."""
 
 import asyncio
+import math
 from typing import Any
 
 import msgspec
 import pytest
 
+from stream_app.core.aggregate import fold_post, new_row
+from stream_app.core.row import Transition, encode_row
 from stream_app.core.scheme import PRESETS
 from stream_app.core.standing import standing_of
+from stream_app.engine import partition as partition_module
 from stream_app.engine.internal_records import PartitionMeta, decode
+from stream_app.engine.partition import Partition
 from stream_app.engine.user_table import meta_key
 from stream_app.errors import StateError
 from stream_app.messages import partition_of
 from tests.builders import NOON, make_post
+from tests.fakes import FakeEncoder
 from tests.schemes import DAY_MS, KOL, TOP, make_scheme
 from tests.unit.engine.stand_ins import PARTITIONS, Broker, Worker, fixed_line
 
@@ -151,6 +157,41 @@ def test_other_exponents_make_the_stored_line_void_but_keep_its_marks() -> None:
     assert line is not None
     assert (line.version, line.expiry_mark, line.tiers) == (4, NOON, ())
     assert line.formula == other.formula
+
+
+@pytest.mark.parametrize("changes", [{}, {"preset": "volume", "exponents": PRESETS["volume"]}])
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_a_partition_loaded_from_its_rows_is_the_one_that_followed_them(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, changes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(partition_module, "_LOADED_AT_ONCE", at_once)
+    scheme = make_scheme(tiers=(KOL, TOP), min_posts=2, **changes)
+    meta = PartitionMeta(line=fixed_line(1, [], expiry_mark=NOON + 90 * DAY_MS))
+    followed, loaded = Partition(0, meta, scheme), Partition(0, meta, scheme)
+    (features,) = FakeEncoder().encode(["x"])
+    rows: dict[bytes, bytes] = {}
+    for number in range(8):
+        row = new_row("x", f"u{number}")
+        for post in range(number % 4):
+            at = NOON - 5 + 7 * (number % 2) + post
+            fold_post(row, make_post(id=f"p{post}", created_at=at), features, scheme)
+        row.tier = (None, "kol", "top", "gone")[number // 2]
+        if number == 5:
+            row.transition = Transition("", 7, b"{}")
+        standing = standing_of(row, scheme)
+        level, version = scheme.level_of(row.tier), 7 if number == 5 else 0
+        followed.update(row.key.encode(), standing, level, version=version)
+        # Some as another formula left them.
+        z, formula = (standing.z if standing else -math.inf), scheme.formula
+        written = encode_row(row, z if number < 6 else -1.0, formula if number < 6 else 1)
+        rows[row.key.encode()] = written
+    loaded.load(rows.items())
+    ours, theirs = loaded.columns, followed.columns
+    assert ours.keys == theirs.keys
+    for name in ("z", "last_post", "tier", "counted", "transition_version"):
+        assert getattr(ours, name).tolist() == getattr(theirs, name).tolist()
+    assert ours.sketch == theirs.sketch
+    assert 0 < ours.sketch.n < len(rows)
 
 
 # -- who is eligible

@@ -14,6 +14,7 @@ from faust.types import TP
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.engine.internal_records import LineRecord, encode, record_key
 from stream_app.engine.order_guard import OrderGuard
+from stream_app.engine.origins import Origins
 from stream_app.engine.pipeline import Pipeline
 from stream_app.errors import OrderError
 from stream_app.messages import TextFeatures, partition_of
@@ -118,6 +119,7 @@ class Bench:
         self.pipeline = Pipeline(
             scheme=worker.scheme,
             intake=worker.intake,
+            origins=Origins(None),  # nothing is forwarded here
             scorer=worker.scorer,
             snapshots=snapshots,
             rows=worker.rows,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from faust.tables.recovery import Recovery
 from faust.types import TP
 
 from stream_app.engine.recovery import SafeRecovery
+from stream_app.errors import StateError
 
 CHANGELOG, POSTS = TP("kol-users-changelog", 0), TP("posts", 0)
 
@@ -145,3 +147,125 @@ def test_a_recovery_overtaken_by_another_rebalance_resumes_nothing() -> None:
 def test_a_rebalance_that_begins_during_the_seek_leaves_the_partitions_paused() -> None:
     calls = calls_of(SafeRecovery, Recorder(rebalance_during_seek=True))
     assert calls[-1] == "seek"
+
+
+@pytest.mark.parametrize(("begin", "known", "fits"), [(0, None, True), (7, 6, True), (7, 5, False)])
+def test_rows_deleted_from_the_changelog_before_they_were_read_are_refused(
+    begin: int, known: int | None, fits: bool
+) -> None:
+    async def earliest(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, begin)
+
+    async def build() -> None:
+        recovery = Recorder().recovery(SafeRecovery)
+        recovery._start_offsets_logtable = lambda *_args, **_more: ""
+        consumer = SimpleNamespace(earliest_offsets=earliest)
+        offsets: Any = Counter()
+        offsets[CHANGELOG] = known
+        await recovery._build_offsets(consumer, {CHANGELOG}, offsets, "active")
+
+    if fits:
+        asyncio.run(build())
+    else:
+        with pytest.raises(StateError, match=r"partition 0 are not all there.*kol rebuild"):
+            asyncio.run(build())
+
+
+# -- reading the changelog
+
+OTHER, GONE = TP("kol-users-changelog", 1), TP("kol-users-changelog", 7)
+
+
+class Reading:
+    """A recovery that reads records of two partitions into a table that keeps what it is given."""
+
+    def __init__(self, ends: dict[TP, int], refuse: Exception | None = None) -> None:
+        self.stored: list[tuple[TP, int]] = []
+        self.refuse = refuse
+        self.came = asyncio.Event()
+        self.crashed: list[Exception] = []
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.recovery: Any = object.__new__(SafeRecovery)
+        vars(self.recovery).update(
+            app=SimpleNamespace(crash=self.crash),
+            tables=SimpleNamespace(changelog_queue=self.queue),
+            in_recovery=True,
+            active_tps={CHANGELOG, OTHER},
+            active_offsets=Counter({CHANGELOG: 4, OTHER: -1}),
+            active_highwaters=Counter(ends),
+            tp_to_table={CHANGELOG: self, OTHER: self},
+            _signal_recovery_end=asyncio.Event(),
+            _set_recovery_ended=self.end,
+            _stopped=SimpleNamespace(is_set=lambda: False),
+            _crashed=SimpleNamespace(is_set=lambda: False),
+        )
+
+    async def crash(self, error: Exception) -> None:
+        self.crashed.append(error)
+
+    def end(self) -> None:
+        self.recovery.in_recovery = False
+
+    def apply_changelog_batch(self, events: list[Any]) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.came.set()
+        self.stored += [(event.message.tp, event.message.offset) for event in events]
+
+    def put(self, tp: TP, *offsets: int) -> None:
+        for offset in offsets:
+            message = SimpleNamespace(tp=tp, offset=offset)
+            self.queue.put_nowait(SimpleNamespace(message=message))
+
+    async def until_the_end(self) -> None:
+        reader = asyncio.ensure_future(type(self.recovery)._slurp_changelogs.fun(self.recovery))
+        ended = asyncio.ensure_future(self.recovery.signal_recovery_end.wait())
+        try:
+            await asyncio.wait({reader, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if reader.done():
+                reader.result()
+        finally:
+            reader.cancel()
+            ended.cancel()
+
+
+def test_each_record_of_the_owned_changelogs_is_stored_once_and_in_order() -> None:
+    async def body() -> None:
+        reading = Reading({CHANGELOG: 7, OTHER: 1})
+        reading.put(CHANGELOG, 3, 4, 5, 6)
+        reading.put(GONE, 9)
+        reading.put(OTHER, 0, 1)
+        reading.put(CHANGELOG, 5, 6, 7)
+        await reading.until_the_end()
+        assert [offset for tp, offset in reading.stored if tp == CHANGELOG] == [5, 6, 7]
+        assert [offset for tp, offset in reading.stored if tp == OTHER] == [0, 1]
+        assert len(reading.stored) == 5
+
+    asyncio.run(body())
+
+
+def test_a_recovery_goes_on_until_every_changelog_is_read_to_its_end() -> None:
+    async def body() -> None:
+        reading = Reading({CHANGELOG: 5, OTHER: 1})
+        reading.put(CHANGELOG, 5)
+        reading.put(OTHER, 0)
+        end = asyncio.ensure_future(reading.until_the_end())
+        await reading.came.wait()
+        assert len(reading.stored) == 2
+        assert reading.recovery.in_recovery
+        reading.put(OTHER, 1)
+        await end
+        assert not reading.recovery.in_recovery
+
+    asyncio.run(body())
+
+
+def test_a_row_that_cannot_be_stored_stops_the_process() -> None:
+    async def body() -> None:
+        reading = Reading({CHANGELOG: 5}, refuse=OSError("no space left on device"))
+        reading.put(CHANGELOG, 5)
+        with pytest.raises(OSError, match="no space"):
+            await reading.until_the_end()
+        assert len(reading.crashed) == 1
+
+    asyncio.run(body())

@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,9 +9,10 @@ from aiohttp.test_utils import TestServer
 
 from stream_app.messages import Cause, KolEvent, decode_event
 from stream_app.web import sse
+from stream_app.web.queries import EventStream
 from stream_app.web.server import create_web_app
 from tests.builders import make_event
-from tests.fakes_web import Client, FakeQueries, run_web
+from tests.fakes_web import Client, EndingEvents, FakeQueries, run_web
 
 PATH = "/api/v1/events"
 
@@ -136,12 +137,10 @@ def test_a_source_that_ends_or_fails_ends_the_stream_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Failing(FakeQueries):
-        async def events(
-            self, last_event_id: str | None
-        ) -> AsyncGenerator[tuple[str, bytes], None]:
-            yield self.log[0]
-            if last_event_id == "fail":
-                raise RuntimeError("no more")
+        def events(self, last_event_id: str | None) -> EventStream:
+            stream = EndingEvents(self, "0")
+            stream.failure = RuntimeError("no more") if last_event_id == "fail" else None
+            return stream
 
     queries = Failing()
     queries.publish(event_at(1))
@@ -171,7 +170,7 @@ def test_a_head_request_does_not_wait_for_events() -> None:
 
 def test_a_worker_that_does_not_know_the_events_of_before_says_so() -> None:
     class Starting(FakeQueries):
-        def events(self, last_event_id: str | None) -> AsyncGenerator[tuple[str, bytes], None]:
+        def events(self, last_event_id: str | None) -> EventStream:
             raise LookupError("the events of before are still being read")
 
     async def check(client: Client) -> None:
