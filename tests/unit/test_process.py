@@ -1,5 +1,6 @@
 """Failures that a user can mend end in words of ours, whatever library raised them."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ from aiokafka.errors import (
 )
 from faust.exceptions import ConsistencyError, ProducerSendError
 
+from stream_app import process
 from stream_app.errors import BrokerError, KolError, StateError, TopicsError
 from stream_app.failures import known_failure
+from stream_app.settings import load_settings
 
 
 def test_rows_ahead_of_their_changelog_are_a_line_that_says_what_to_do() -> None:
@@ -124,3 +127,28 @@ def test_our_own_lines_are_logged_and_not_what_faust_says_of_its_services() -> N
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     (line,) = found.stderr.splitlines()
     assert line.endswith("published")
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised"),
+    [
+        (1_024, 1_048_576, 4_900),
+        (1_024, resource.RLIM_INFINITY, 4_900),
+        (1_024, 4_096, 4_096),
+        (8_192, 1_048_576, None),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None),
+    ],
+)
+def test_as_many_files_may_be_open_as_connections_and_rows_need(
+    soft: int,
+    hard: int,
+    raised: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _which, limits: found.append(limits))
+    process.allow_open_files(load_settings(web_streams=2_000, partitions=8))
+    assert found == ([] if raised is None else [(raised, hard)])
+    assert ("raise the limit" in caplog.text) == (raised == 4_096)
