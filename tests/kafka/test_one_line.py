@@ -141,8 +141,8 @@ class Story:
 
     def begin(self, asked: Worker) -> None:
         """The forty first: so that no line promotes any other, however few are there yet."""
-        for users, likes in ((self.high, 100_000), (self.low, 10)):
-            self._produce(users, lambda n, each=likes: each * (n + 1), POSTED)
+        for users, step in ((self.high, 100_000), (self.low, 10)):
+            self._produce(users, growing(step), POSTED)
             self._system.wait_until_scored(asked)
 
     def rise(self, numbers: slice) -> None:
@@ -177,6 +177,10 @@ class Story:
             }
             records.append(Record(key=f"x:{user}".encode(), value=json.dumps(content).encode()))
         produce(self._system.broker, self._system.names.posts, records)
+
+
+def growing(step: int) -> Callable[[int], int]:
+    return lambda number: step * (number + 1)
 
 
 def transitions(system: Workers) -> list[tuple[str, list[tuple[str, str | None]]]]:
