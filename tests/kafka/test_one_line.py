@@ -6,7 +6,6 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -25,6 +24,7 @@ from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, START, Gener
 PARTITIONS = 12
 WORKERS = 4
 MINUTE_MS = 60_000
+MOVES = 40 + 10 + 10
 DAY_MS = 24 * 60 * MINUTE_MS
 POSTED = START + MINUTE_MS
 VISIBLE_S = 60.0  # far more than the two seconds it should take, for machines that do much else
@@ -142,8 +142,8 @@ class Story:
 
     def begin(self, asked: Worker) -> None:
         """The forty first: so that no line promotes any other, however few are there yet."""
-        for users, likes in ((self.high, 100_000), (self.low, 10)):
-            self._produce(users, partial(_times, likes), POSTED)
+        for users, step in ((self.high, 100_000), (self.low, 10)):
+            self._produce(users, growing(step), POSTED)
             self._system.wait_until_scored(asked)
 
     def rise(self, numbers: slice) -> None:
@@ -180,8 +180,8 @@ class Story:
         produce(self._system.broker, self._system.names.posts, records)
 
 
-def _times(likes: int, number: int) -> int:
-    return likes * (number + 1)
+def growing(step: int) -> Callable[[int], int]:
+    return lambda number: step * (number + 1)
 
 
 def transitions(system: Workers) -> list[tuple[str, list[tuple[str, str | None]]]]:
@@ -191,18 +191,22 @@ def transitions(system: Workers) -> list[tuple[str, list[tuple[str, str | None]]
     )
 
 
+def moves(found: Iterable[tuple[str, list[tuple[str, str | None]]]]) -> int:
+    return sum(len(chain) for _, chain in found)
+
+
 def check_idle_users(system: Workers, story: Story, asked: Worker) -> None:
     """Who posts nothing follows the line, and the clock, whichever worker has her."""
     story.overtake()
     system.wait_until_scored(asked)
     idle = set(story.high) - set(story.high[::4])
-    assert last_events(system, idle) == {("demoted", "threshold")}
+    wait_for(lambda: last_events(system, idle) == {("demoted", "threshold")}, "the idle to fall")
     members = {item["user"]["user_id"] for item in asked.kols()}
     assert len(members) >= 40
     story.outlive()
     system.wait_until_scored(asked)
     wait_for(lambda: asked.kols() == [], "all to be inactive", VISIBLE_S)
-    assert last_events(system, members) == {("demoted", "inactivity")}
+    wait_for(lambda: last_events(system, members) == {("demoted", "inactivity")}, "all to be told")
 
 
 def last_events(system: Workers, users: Iterable[str]) -> set[tuple[str, str]]:
@@ -239,10 +243,10 @@ def test_leader_and_owner_lost_together_move_nobody_whom_an_undisturbed_run_woul
             system.wait_until_scored(asked)
             story.fall()
             system.wait_until_scored(asked)
+            wait_for(lambda seen=system: moves(transitions(seen)) >= MOVES, "the moves")  # type: ignore[misc]
             found.append(transitions(system))
             check_idle_users(system, story, asked)
     disturbed, undisturbed = found
     tell(f"{len(undisturbed)} users moved; victim owned {len(victim)} of {PARTITIONS} partitions")
     assert disturbed == undisturbed
-    moved = [chain for _, chain in undisturbed]
-    assert sum(len(chain) for chain in moved) == 40 + 10 + 10
+    assert moves(undisturbed) == MOVES
