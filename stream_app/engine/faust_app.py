@@ -36,7 +36,7 @@ _MOST_REQUEST_BYTES = 64 * 1024 * 1024
 #: Heartbeats in a session, some of which may be late; and the longest time between two, for it is
 #: with a heartbeat that a worker learns that others join.
 _HEARTBEATS = 6
-_HEARTBEAT_S = 1.0
+_HEARTBEAT_S = 0.5
 
 #: Added to what a record may wait for the broker.
 _WATCH_FIRST_S = 30.0
