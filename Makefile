@@ -63,6 +63,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.worker
 	$(BIN)/python -m benchmarks.visibility
 	$(BIN)/python -m benchmarks.event_streams
+	$(BIN)/python -m benchmarks.recovery
+	$(BIN)/python -m benchmarks.rebalance
+	$(BIN)/python -m benchmarks.failover
+	$(BIN)/python -m benchmarks.rebuild
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

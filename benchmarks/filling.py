@@ -77,6 +77,10 @@ class Flow(threading.Thread):
             due = int((time.perf_counter() - self._begun) * self._rate)
             while self.sent < due:
                 self.post(f"user-{self._random.randrange(self._known)}")
+        self.flush()
+
+    def flush(self) -> None:
+        """What was posted is in Kafka after the call."""
         self._producer.flush()
 
     def post(self, name: str, **counts: int) -> None:

@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import describe
-from benchmarks.filling import fill, new_producer, send
+from benchmarks.filling import Flow, fill, new_producer, send
 from benchmarks.running import MIB, MemoryCurve, Running, folder_bytes
 from benchmarks.user_rows import folded, users, without_tier
 from stream_app.core.row import decode_header, decode_row
@@ -106,6 +107,24 @@ def start(home: Path, environ: dict[str, str], count: int) -> tuple[Running, dic
     }
 
 
+def score(worker: Running, broker: str, topic: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Let it score posts of users that come at random; its memory then."""
+    flow = Flow(broker, topic, options.users, 0.0, options.seed)
+    before, begun = worker.metric("kol_events_total"), time.perf_counter()
+    generator = random.Random(options.seed)
+    for _ in range(options.posts):
+        flow.post(f"user-{generator.randrange(options.users)}")
+    flow.flush()
+    while worker.metric("kol_events_total") < before + options.posts:
+        time.sleep(0.1)
+    return {
+        "posts": options.posts,
+        "seconds": time.perf_counter() - begun,
+        "peak_mib": worker.peak_memory(),
+        "mib": worker.memory(),
+    }
+
+
 def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str, Any]:
     given = {
         "KOL_BROKER": broker,
@@ -138,6 +157,7 @@ def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str,
     if options.hold:
         sys.stderr.write(f"worker {worker.pid} port {worker.port}; Enter goes on\n")
         input()
+    report["after_scoring"] = score(worker, broker, names.posts, options)
     report["stop_s"] = worker.stop()
     report["disk_bytes_per_user"] = folder_bytes(home / "state") / options.users
     for name in ("with_local_state", "with_local_state_after_kill"):
@@ -159,6 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--partitions", type=int, default=8)
+    parser.add_argument("--posts", type=int, default=50_000, help="scored after the recovery")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log-level", default="warning")
     parser.add_argument(
@@ -179,7 +200,7 @@ def main() -> None:
         "gates": {
             "rows_per_s >= 10000": fresh["rows_per_s"] >= 10_000,
             "with local state < 3 s": again["ready_s"] < 3,
-            "peak < 600 MiB": max(fresh["peak_mib"], again["peak_mib"]) < 600,
+            "peak < 600 MiB": max(found["after_scoring"]["peak_mib"], again["peak_mib"]) < 600,
         },
     }
     print(json.dumps(report, indent=2))

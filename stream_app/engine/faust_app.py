@@ -25,11 +25,13 @@ from stream_app.engine.topics import topic_names
 from stream_app.engine.user_table import UserTable
 from stream_app.settings import Settings
 
-#: Block caches and write buffers of all partitions together, in bytes. RocksDB's own default
-#: through
-#: Faust is 2 GiB of cache for each partition.
-_CACHE_BYTES = 256 * 1024 * 1024
-_WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+#: RocksDB's block caches, and its write buffers, of all partitions together, in bytes; what the
+#: system caches of its files comes on top and gives way. The default through Faust is 2 GiB and
+#: 192 MiB for each partition.
+_CACHE_BYTES = 64 * 1024 * 1024
+_WRITE_BUFFER_BYTES = 32 * 1024 * 1024
+_LEAST_CACHE_BYTES = 1024 * 1024
+_LEAST_WRITE_BUFFER_BYTES = 512 * 1024
 
 #: Larger than any record a source topic carries once decompressed; the broker has its own limit.
 _MOST_REQUEST_BYTES = 64 * 1024 * 1024
@@ -37,7 +39,7 @@ _MOST_REQUEST_BYTES = 64 * 1024 * 1024
 #: Heartbeats in a session, some of which may be late; and the longest time between two, for it is
 #: with a heartbeat that a worker learns that others join.
 _HEARTBEATS = 6
-_HEARTBEAT_S = 1.0
+_HEARTBEAT_S = 0.5
 
 #: Added to what a record may wait for the broker.
 _WATCH_FIRST_S = 30.0
@@ -170,8 +172,10 @@ def create_user_table(app: SafeApp, settings: Settings) -> UserTable:
         # A dict of its own: Faust takes keys out of it.
         options={
             "driver": "rocksdict",
-            "block_cache_size": max(_CACHE_BYTES // settings.partitions, 4 * 1024 * 1024),
-            "write_buffer_size": _WRITE_BUFFER_BYTES,
+            "block_cache_size": max(_CACHE_BYTES // settings.partitions, _LEAST_CACHE_BYTES),
+            "write_buffer_size": max(
+                _WRITE_BUFFER_BYTES // settings.partitions, _LEAST_WRITE_BUFFER_BYTES
+            ),
             "bloom_filter_size": 10,
             "max_open_files": 256,
         },

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from stream_app.engine.topics import create_topics
 from tests.kafka.clients import delete_topic
 from tests.kafka.feeding import send
+from tests.kafka.reckoning import reckon
 from tests.kafka.refusing import refusal
 from tests.kafka.workers import Worker, Workers
 from tests.outcome import compare
@@ -110,3 +111,16 @@ def test_rows_deleted_on_this_machine_come_back_from_the_changelog(
     worker.start()
     outcome = compare(worker.users(generator.truth().users), generator.truth())
     assert (outcome.lost, outcome.twice, outcome.wrong) == (0, 0, [])
+
+
+def test_a_worker_stopped_in_order_goes_on_from_the_columns_that_it_kept(
+    workers: Callable[..., Workers],
+) -> None:
+    system = workers(**MEMORIES, min_population=20)
+    generator = Generator(6, events=600, users=60)
+    worker = scored(system, Generator(6, events=300, users=60))
+    kept = sorted(path.name for path in (worker.data_dir / "app-app").glob("columns-*"))
+    assert kept == [f"columns-{number}" for number in range(4)]
+    worker.start()
+    send(system, generator.events[300:])
+    reckon(system, worker, generator.truth())
