@@ -1,9 +1,9 @@
-"""Records whose headers have names that are no UTF-8.
+r"""Records whose headers have names that are no UTF-8.
 
 Kafka does not look at names of headers, and clients in C send any bytes. aiokafka raises an error
 at such a record, again after every restart: one would stop all workers for good. Here a batch that
 holds one is read once more, by aiokafka's parser in Python, and each byte that is no UTF-8 becomes
-an escape, as in `\\xff`. The value of the record is judged like any other.
+an escape, as in `\xff`. The value of the record is judged like any other.
 """
 
 from __future__ import annotations
