@@ -114,7 +114,7 @@ class Watch:
         }
 
     def over(self, seconds: float) -> list[dict[str, float]]:
-        samples = []
+        samples: list[dict[str, float]] = []
         oldest = 0.0
         while time.monotonic() - self._started < seconds:
             time.sleep(0.25)

@@ -42,14 +42,13 @@ class Ends:
 
     async def run(self) -> None:
         """Ask again and again, for ever; a broker that does not answer is `broker_watch`'s."""
-        client = AdminClient(
-            {
-                "bootstrap.servers": self._broker,
-                "log_level": 0,
-                "reconnect.backoff.max.ms": 1_000,
-                "error_cb": lambda _: None,  # what is wrong with a broker, `broker_watch` says
-            }
-        )
+        config: dict[str, Any] = {
+            "bootstrap.servers": self._broker,
+            "log_level": 0,
+            "reconnect.backoff.max.ms": 1_000,
+            "error_cb": lambda _: None,  # what is wrong with a broker, `broker_watch` says
+        }
+        client = AdminClient(config)
         while True:
             places = list(self._places())
             if places:
@@ -57,7 +56,8 @@ class Ends:
             await asyncio.sleep(_EVERY_S)
 
     async def _ask(self, client: AdminClient, places: Iterable[Place]) -> None:
-        wanted = {TopicPartition(*place): OffsetSpec.latest() for place in places}
+        spec: Any = OffsetSpec
+        wanted = {TopicPartition(*place): spec.latest() for place in places}
         futures: dict[TopicPartition, Any] = client.list_offsets(wanted, request_timeout=_TIMEOUT_S)
         for place, future in futures.items():
             try:

@@ -84,9 +84,9 @@ def _rfc3339(text: str) -> int | None:
     match = _TIME.fullmatch(text)
     if match is None:
         return None
-    *date, hour, minute, second = (int(part) for part in match.groups()[:6])
+    year, month, day_of_it, hour, minute, second = (int(part) for part in match.groups()[:6])
     try:
-        day = datetime(*date)  # noqa: DTZ001 - offsets are reckoned with below  # type: ignore
+        day = datetime(year, month, day_of_it)  # noqa: DTZ001 - offsets are reckoned with below
     except ValueError:
         return None
     if hour > 23 or minute > 59 or second > 60:
