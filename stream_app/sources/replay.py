@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _POLL_S: Final = 0.1
 _LAG_INTERVAL_S: Final = 0.2  # a look at the lag asks the broker once for each partition
+_MOST_WAITING_KB: Final = 64 * 1024
 _LAST_FLUSH_S: Final = 2.0  # what is still under way when someone stops the replay
 # A record that no broker will take fails alone; any other failure is that of everything after it.
 _TOO_LARGE: Final = KafkaError.MSG_SIZE_TOO_LARGE
@@ -190,6 +191,8 @@ def producer_options(settings: Settings) -> dict[str, Any]:
         "acks": "all",
         "compression.type": "lz4",
         "linger.ms": 20,
+        # What waits for a slow broker; librdkafka's own limit is a gigabyte.
+        "queue.buffering.max.kbytes": _MOST_WAITING_KB,
         # Idempotence forbids a time-out shorter than one request's.
         "message.timeout.ms": max(round(settings.broker_timeout * 1_000), 1_000),
     }

@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     tell(f"seed {options.seed}")
+    records = list(Fuzzer(options.seed, options.records, PARTITIONS).records())
     with (
         tempfile.TemporaryDirectory(prefix="kol-fuzz-") as folder,
         KafkaBroker(Path(folder, "kafka")) as broker,
@@ -56,7 +57,7 @@ def main() -> int:
         home.mkdir()
         with running(broker.bootstrap, "", home, partitions=PARTITIONS, **SETTINGS) as workers:
             try:
-                fuzz(workers, list(Fuzzer(options.seed, options.records, PARTITIONS).records()))
+                fuzz(workers, records)
             except AssertionError as error:
                 tell(f"NOT AS IT MUST BE: {error}")
                 return 1
@@ -118,18 +119,30 @@ def correct(exported: Path, fixed: Path, broken: dict[Place, Fuzzed]) -> None:
 def kol(worker: Worker, *arguments: str, out: Path | None = None) -> str:
     """The command succeeds; returns what it took."""
     started = monotonic()
+    command = [sys.executable, "-m", "stream_app", *arguments]
     with (out or Path(os.devnull)).open("wb") as standard_output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stream_app", *arguments],
+        done = subprocess.run(
+            # From a small process: a child begins with the peak of the one that started it.
+            [sys.executable, "-c", _MEASURE, *command],
             env=worker.environment,
             cwd=worker.log_path.parent,
             stdin=subprocess.DEVNULL,
             stdout=standard_output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, f"kol {' '.join(arguments)}: {process.returncode}"
-    return f"{monotonic() - started:.1f} s, {usage.ru_maxrss * 1024 / 1e6:.0f} MB at most"
+    assert done.returncode == 0, f"kol {' '.join(arguments)}: {done.stderr}"
+    peak_mb = int(done.stderr.splitlines()[-1]) * 1024 / 1e6
+    return f"{monotonic() - started:.1f} s, {peak_mb:.0f} MB at most"
+
+
+_MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
 
 
 if __name__ == "__main__":

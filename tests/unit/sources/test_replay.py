@@ -215,3 +215,27 @@ def test_events_are_due_as_far_apart_as_they_happened_by_the_speed(speed: float,
 def test_without_a_speed_everything_is_due_at_once() -> None:
     pace = Pace(None)
     assert pace.wait_s(NOON) == pace.wait_s(NOON + 10**9) == 0
+
+
+def test_a_broker_that_is_the_slower_one_holds_up_the_reading(
+    broker: EmbeddedBroker, settings: Settings
+) -> None:
+    taken = waited = 0
+    stop = threading.Event()
+    text = "x" * 100_000
+
+    def large() -> Iterator[Post]:
+        nonlocal taken, waited
+        while taken < 2_000:  # 200 MB
+            taken, waited = taken + 1, 0
+            yield make_post(id=f"p{taken}", text=text)
+
+    def count_waiting(_delivered: int) -> None:
+        nonlocal waited
+        waited += 1
+        if waited == 5:
+            stop.set()
+
+    broker.set_down(True)
+    Replayer(settings, on_delivered=count_waiting, stop=stop).run(large())
+    assert 600 < taken < 700, "64 MiB wait for the broker, and no more"
