@@ -84,7 +84,6 @@ def _lag_is_true(system: Workers, worker: Worker) -> bool:
     return before <= lag + handled <= in_kafka(system)
 
 
-@pytest.mark.xfail(strict=False, reason="a stop waits until all texts taken are encoded")
 def test_neither_a_join_nor_a_stop_waits_for_texts_that_wait_to_be_encoded(
     workers: Callable[..., Workers],
 ) -> None:
