@@ -62,6 +62,13 @@ class ReadableBatch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
+    def __next__(self) -> Any:
+        """A batch is its own iterator to aiokafka where it looks into the marker of a transaction.
+
+        Such a batch holds one record, without headers.
+        """
+        return next(self._batch)
+
     def __iter__(self) -> Iterator[Any]:
         last = -1
         try:
