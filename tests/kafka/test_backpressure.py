@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from tests.kafka.clients import end_offsets, wait_for
 from tests.kafka.feeding import send
 from tests.kafka.reckoning import SEEN_AGAIN, reckon, tell
