@@ -91,9 +91,20 @@ class SafeConsumer(AcknowledgingConsumer):
         async with self._fetching:
             await super().perform_seek()
             self._read_to.clear()
-            for tp in self.assignment():
-                if not self._is_changelog_tp(tp):
-                    self.guard.seek(tp, self._read_offset[tp])
+            streams = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+            await self._seek_beginning([tp for tp in streams if not self._read_offset[tp]])
+            for tp in streams:
+                self.guard.seek(tp, self._read_offset[tp])
+
+    async def _seek_beginning(self, uncommitted: Sequence[TP]) -> None:
+        """Seek partitions of which nothing is committed yet.
+
+        aiokafka leaves these where they are: behind what a fetch brought, and we dropped, between
+        their assignment and now.
+        """
+        if uncommitted:
+            beginnings = await self.earliest_offsets(*uncommitted)
+            await super().seek_wait({TP(*tp): offset for tp, offset in beginnings.items()})
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek, with no fetch under way that would still move on from the old position."""

@@ -202,6 +202,29 @@ def test_nothing_is_sought_while_the_flow_is_stopped(monkeypatch: pytest.MonkeyP
     assert not consumer.flow_active
 
 
+@pytest.mark.parametrize(("committed", "sought"), [(5, {}), (None, {POSTS: 3}), (0, {POSTS: 3})])
+def test_a_partition_without_a_committed_offset_is_read_from_its_beginning(
+    monkeypatch: pytest.MonkeyPatch, committed: int | None, sought: dict[TP, int]
+) -> None:
+    """aiokafka would go on behind what was fetched and dropped since the assignment."""
+    consumer = consumer_between({}, monkeypatch)
+    found: dict[TP, int] = {}
+
+    async def earliest(self: Any, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, 3)
+
+    async def seek(self: Any, partitions: dict[TP, int]) -> None:
+        found.update(partitions)
+        consumer._read_offset.update(partitions)
+
+    monkeypatch.setattr(driver.Consumer, "earliest_offsets", earliest)
+    monkeypatch.setattr(driver.Consumer, "seek_wait", seek)
+    consumer._read_offset = {POSTS: committed}
+    asyncio.run(consumer.perform_seek())
+    assert found == sought
+    assert consumer.guard.due(POSTS) == (committed or 3)
+
+
 def test_the_end_of_a_partition_that_is_not_assigned_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
