@@ -146,7 +146,13 @@ class User:
 class Truth:
     """What all events together amount to, whatever order they came in."""
 
-    def __init__(self, events: Iterable[tuple[Topic, dict[str, Any]]]) -> None:
+    def __init__(
+        self,
+        events: Iterable[tuple[Topic, dict[str, Any]]],
+        *,
+        active_window_ms: int = ACTIVE_WINDOW_MS,
+    ) -> None:
+        self._active_window_ms = active_window_ms
         self.users: dict[str, User] = {}
         self.high_mark = -1
         self.take(events)
@@ -161,7 +167,7 @@ class Truth:
 
     def scores(self, at: int) -> dict[str, float]:
         """Of the users that are eligible."""
-        edge = at - ACTIVE_WINDOW_MS
+        edge = at - self._active_window_ms
         return {
             key: user.score(at)
             for key, user in self.users.items()

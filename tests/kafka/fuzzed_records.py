@@ -20,7 +20,8 @@ from tests.kafka.workers import Worker, Workers
 from tests.stream_of_events import Truth
 
 #: Settings of the workers: nobody is inactive, whatever years the times are of.
-SETTINGS: Mapping[str, Any] = {"active_window": "36525d"}
+ACTIVE_DAYS = 36_525
+SETTINGS: Mapping[str, Any] = {"active_window": f"{ACTIVE_DAYS}d"}
 PARTS = 3
 HANDLED_TIMEOUT_S = 600.0
 DELIVERY_TIMEOUT_S = 60.0
@@ -107,7 +108,8 @@ def _has_handled(worker: Worker, records: int) -> bool:
 
 
 def truth_of(records: Iterable[Fuzzed]) -> Truth:
-    return Truth((one.topic, one.content) for one in records if one.content is not None)
+    events = ((one.topic, one.content) for one in records if one.content is not None)
+    return Truth(events, active_window_ms=ACTIVE_DAYS * 86_400_000)
 
 
 @dataclass
