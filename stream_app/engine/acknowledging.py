@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -28,9 +29,22 @@ class AcknowledgingConsumer(driver.Consumer):
         self._unacked_messages = set()
 
     async def wait_empty(self) -> None:
-        """Wait until what streams are at is acknowledged, and commit."""
+        """Wait until what streams are at is acknowledged, and commit.
+
+        Not in a process that ends for a failure: whoever would acknowledge it may be gone. What is
+        not committed comes again.
+        """
         self.forget_all([event.message for event in self.give_back()])
-        await super().wait_empty()
+        app: Any = self.app
+        waiting = asyncio.ensure_future(super().wait_empty())
+        failing = asyncio.ensure_future(app._crashed.wait())  # noqa: SLF001
+        try:
+            await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                waiting.result()
+        finally:
+            waiting.cancel()
+            failing.cancel()
 
     def forget_all(self, messages: Iterable[Message]) -> None:
         """Wait for these messages no longer: they come again after a seek, here or elsewhere."""

@@ -225,6 +225,30 @@ def test_a_partition_without_a_committed_offset_is_read_from_its_beginning(
     assert consumer.guard.due(POSTS) == (committed or 3)
 
 
+def test_a_process_that_ends_for_a_failure_waits_for_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The applier is gone, and will never acknowledge what it was at."""
+
+    async def for_ever(self: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def body() -> None:
+        consumer: Any = object.__new__(SafeConsumer)
+        crashed = asyncio.Event()
+        consumer.app = SimpleNamespace(_crashed=crashed)
+        consumer.give_back, consumer._unacked_messages = tuple, set()
+        consumer._waiting_for_ack = None
+        waiting = asyncio.ensure_future(consumer.wait_empty())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        crashed.set()
+        await asyncio.wait_for(waiting, 10)
+
+    monkeypatch.setattr(driver.Consumer, "wait_empty", for_ever)
+    asyncio.run(body())
+
+
 def test_the_end_of_a_partition_that_is_not_assigned_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
