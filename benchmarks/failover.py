@@ -14,10 +14,8 @@ Prints JSON.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import itertools
 import json
-import os
 import statistics
 import tempfile
 import threading
@@ -29,12 +27,9 @@ from typing import Any
 from benchmarks.environment import describe
 from benchmarks.filling import Flow, Tail, fill
 from benchmarks.rebalance import settle, wait_until
-from benchmarks.running import Running
+from benchmarks.running import Running, new_app
 from benchmarks.user_rows import PLATFORM
-from stream_app.engine.topics import create_topics, topic_names
 from stream_app.messages import partition_of
-from stream_app.parts import create_scheme
-from stream_app.settings import load_settings
 from tests.kafka.broker import KafkaBroker
 
 WORKERS = 3
@@ -103,17 +98,9 @@ def kill_one(
 
 
 def measure(options: argparse.Namespace, folder: Path, broker: str) -> list[dict[str, Any]]:
-    given = {
-        "KOL_BROKER": broker,
-        "KOL_APP_ID": "failover",
-        "KOL_PARTITIONS": str(options.partitions),
-        "KOL_LOG_LEVEL": options.log_level,
-        "KOL_SESSION_TIMEOUT": options.session_timeout,
-    }
-    os.environ.update(given)
-    settings = load_settings()
-    names, scheme = topic_names(settings), create_scheme(settings)
-    asyncio.run(create_topics(settings))
+    given, names, scheme = new_app(
+        "failover", broker, options, KOL_SESSION_TIMEOUT=options.session_timeout
+    )
     fill(broker, names, scheme, range(options.users), options.partitions, options.seed)
     made = 0
 

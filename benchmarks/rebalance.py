@@ -16,10 +16,8 @@ the events that `kol_duplicates_total` counts. Prints JSON.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import itertools
 import json
-import os
 import shutil
 import statistics
 import tempfile
@@ -31,11 +29,8 @@ from typing import Any
 
 from benchmarks.environment import describe
 from benchmarks.filling import Flow, Tail, fill
-from benchmarks.running import Running
+from benchmarks.running import Running, new_app
 from stream_app.engine.fencing import RESERVED
-from stream_app.engine.topics import create_topics, topic_names
-from stream_app.parts import create_scheme
-from stream_app.settings import load_settings
 from tests.kafka.broker import KafkaBroker
 
 #: After all workers are ready, until a rebalance counts as over.
@@ -88,16 +83,7 @@ def settle(workers: Sequence[Running], partitions: int) -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str, Any]:
-    given = {
-        "KOL_BROKER": broker,
-        "KOL_APP_ID": "rebalance",
-        "KOL_PARTITIONS": str(options.partitions),
-        "KOL_LOG_LEVEL": options.log_level,
-    }
-    os.environ.update(given)
-    settings = load_settings()
-    names, scheme = topic_names(settings), create_scheme(settings)
-    asyncio.run(create_topics(settings))
+    given, names, scheme = new_app("rebalance", broker, options)
     fill(broker, names, scheme, range(options.users), options.partitions, options.seed)
     first = Running(folder / "first", given)
     running = [first]

@@ -14,9 +14,7 @@ JSON.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
 import random
 import shutil
 import sys
@@ -27,14 +25,11 @@ from typing import Any
 
 from benchmarks.environment import describe
 from benchmarks.filling import Flow, fill, new_producer, send
-from benchmarks.running import MIB, MemoryCurve, Running, folder_bytes
+from benchmarks.running import MIB, MemoryCurve, Running, folder_bytes, new_app
 from benchmarks.user_rows import folded, users, without_tier
 from stream_app.core.row import decode_header, decode_row
 from stream_app.core.scheme import Scheme
-from stream_app.engine.topics import create_topics, topic_names
 from stream_app.messages import encode_post, partition_of
-from stream_app.parts import create_scheme
-from stream_app.settings import load_settings
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import consume
 
@@ -126,16 +121,7 @@ def score(worker: Running, broker: str, topic: str, options: argparse.Namespace)
 
 
 def measure(options: argparse.Namespace, folder: Path, broker: str) -> dict[str, Any]:
-    given = {
-        "KOL_BROKER": broker,
-        "KOL_APP_ID": "recovery",
-        "KOL_PARTITIONS": str(options.partitions),
-        "KOL_LOG_LEVEL": options.log_level,
-    }
-    os.environ.update(given)
-    settings = load_settings()
-    names, scheme = topic_names(settings), create_scheme(settings)
-    asyncio.run(create_topics(settings))
+    given, names, scheme = new_app("recovery", broker, options)
     report: dict[str, Any] = {}
 
     offsets = score_sample(broker, names.posts, options.partitions, options.seed)

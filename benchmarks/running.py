@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,6 +15,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from stream_app.core.scheme import Scheme
+from stream_app.engine.topics import TopicNames, create_topics, topic_names
+from stream_app.parts import create_scheme
+from stream_app.settings import load_settings
 from tests.kafka.broker import free_port
 
 START_TIMEOUT_S = 480.0
@@ -115,6 +120,23 @@ class Running:
             self._process.wait()
             raise
         return time.perf_counter() - begun
+
+
+def new_app(
+    app_id: str, broker: str, options: Any, **more: str
+) -> tuple[dict[str, str], TopicNames, Scheme]:
+    """Settings of an app's workers, for this process too, with its topics made; what follows."""
+    given = {
+        "KOL_BROKER": broker,
+        "KOL_APP_ID": app_id,
+        "KOL_PARTITIONS": str(options.partitions),
+        "KOL_LOG_LEVEL": options.log_level,
+        **more,
+    }
+    os.environ.update(given)
+    settings = load_settings()
+    asyncio.run(create_topics(settings))
+    return given, topic_names(settings), create_scheme(settings)
 
 
 class MemoryCurve(threading.Thread):

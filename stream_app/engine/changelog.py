@@ -11,14 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
+
+from stream_app.engine.tail import FETCH_WAIT_MS, ungrouped
 
 #: Name of the header with the writer's epoch, in decimal digits.
 EPOCH_HEADER = "epoch"
-
-#: Longest wait of a fetch that finds nothing.
-_FETCH_WAIT_MS = 200
 
 Pair = tuple[bytes, bytes | None]
 Headers = Sequence[tuple[str, bytes | None]]
@@ -87,25 +86,15 @@ class Changelog:
     async def read(self, partition: int, first: int, end: int) -> list[LogRecord]:
         """The records from offset `first` to `end` - 1, for which there must be one at `end`."""
         tp = TopicPartition(self._topic, partition)
-        consumer: Any = AIOKafkaConsumer(
-            **self._client,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-        )
-        await consumer.start()
-        try:
+        async with ungrouped(self._client) as consumer:
             consumer.assign([tp])
             consumer.seek(tp, first)
             found: list[LogRecord] = []
             while await consumer.position(tp) < end:
-                batch = await consumer.getmany(tp, timeout_ms=_FETCH_WAIT_MS)
+                batch = await consumer.getmany(tp, timeout_ms=FETCH_WAIT_MS)
                 found += [
                     LogRecord(record.offset, record.key, record.value, epoch_of(record.headers))
                     for record in batch.get(tp, [])
                     if record.offset < end
                 ]
             return found
-        finally:
-            await consumer.stop()

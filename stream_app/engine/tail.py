@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -14,10 +15,30 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 log = logging.getLogger(__name__)
 
 #: Longest wait of a fetch that finds nothing; bounds the time to stop.
-_FETCH_WAIT_MS = 200
+FETCH_WAIT_MS = 200
 
 #: Between two tries to reach a broker that was lost.
 _RETRY_S = 1.0
+
+
+@asynccontextmanager
+async def ungrouped(client: Mapping[str, Any]) -> AsyncIterator[Any]:
+    """A consumer of no group, connected inside the block; whoever uses it assigns and seeks.
+
+    `client` is what `broker_access.aiokafka_arguments` gives.
+    """
+    consumer: Any = AIOKafkaConsumer(
+        **client,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 class Tail:
@@ -55,15 +76,7 @@ class Tail:
                 await asyncio.sleep(_RETRY_S)
 
     async def _follow(self, on_record: Callable[[ConsumerRecord[bytes, bytes]], None]) -> None:
-        consumer: Any = AIOKafkaConsumer(
-            **self._client,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-        )
-        await consumer.start()
-        try:
+        async with ungrouped(self._client) as consumer:
             consumer.assign(self._tps)
             begin = await consumer.beginning_offsets(self._tps)
             end = await consumer.end_offsets(self._tps)
@@ -73,8 +86,6 @@ class Tail:
                     start = max(start, end[tp] - self._last)
                 consumer.seek(tp, max(start, self._next.get(tp, 0)))
             await self._read(consumer, end, on_record)
-        finally:
-            await consumer.stop()
 
     async def _read(
         self,
@@ -89,7 +100,7 @@ class Tail:
             behind = {tp for tp in behind if await consumer.position(tp) < end[tp]}
             if not behind:
                 self.caught_up.set()
-            records = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
+            records = await consumer.getmany(timeout_ms=FETCH_WAIT_MS)
             for tp, batch in records.items():
                 for record in batch:
                     on_record(record)

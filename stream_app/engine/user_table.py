@@ -85,24 +85,15 @@ class UserTable(faust.Table[bytes, bytes]):
         )
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take over records of the changelog, in a recovery; Faust calls it.
-
-        What the store refuses stops the process: Faust would warn, and try again with every
-        further record, for ever.
-        """
+        """Take over records of the changelog; the recovery calls it, and ends where it fails."""
         groups: dict[int, list[LogRecord]] = {}
         for event in batch:
             message = event.message
             epoch = epoch_of(message.headers or ())
             record = LogRecord(message.offset, message.key, message.value, epoch)
             groups.setdefault(message.partition, []).append(record)
-        try:
-            for partition, records in groups.items():
-                self._fencing.absorb(partition, records)
-        except Exception as error:
-            app: Any = self.app
-            app.add_future(app.crash(error))
-            raise
+        for partition, records in groups.items():
+            self._fencing.absorb(partition, records)
 
     def changelog_offset(self, partition: int) -> int | None:
         """Offset of the changelog up to which the local store is complete."""

@@ -70,6 +70,17 @@ async def owner(log: MemoryLog, rows: MemoryRows | None = None) -> Owner:
     return found
 
 
+async def spoiled() -> MemoryLog:
+    """A changelog with a void row at its end, whose owner never writes again."""
+    log = MemoryLog()
+    old = await owner(log)
+    new = await owner(log)
+    await new.write((b"x:u", b"2"))
+    with pytest.raises(FencedError):
+        await old.write((b"x:u", b"late"))
+    return log
+
+
 def test_epochs_rise_with_each_owner_and_begin_above_what_older_rows_say() -> None:
     async def body() -> None:
         log = MemoryLog()
@@ -119,13 +130,8 @@ def test_rows_that_a_woken_worker_spoiled_are_written_anew_with_the_owners_next_
 
 def test_the_next_owner_leaves_void_rows_out_and_writes_them_anew() -> None:
     async def body() -> None:
-        log = MemoryLog()
-        old = await owner(log)
-        new = await owner(log)
-        await new.write((b"x:u", b"2"))
-        with pytest.raises(FencedError):
-            await old.write((b"x:u", b"late"))
-        third = await owner(log)  # `new` never wrote again
+        log = await spoiled()
+        third = await owner(log)
         assert third.users() == {b"x:u": b"2"}
         log.compact(P)
         assert log.rows(P)[b"x:u"] == b"2"
@@ -135,12 +141,7 @@ def test_the_next_owner_leaves_void_rows_out_and_writes_them_anew() -> None:
 
 def test_void_rows_are_written_anew_even_if_the_owner_that_read_them_dies_first() -> None:
     async def body() -> None:
-        log = MemoryLog()
-        old = await owner(log)
-        new = await owner(log)
-        await new.write((b"x:u", b"2"))
-        with pytest.raises(FencedError):
-            await old.write((b"x:u", b"late"))
+        log = await spoiled()
         state = Owner(log).rows  # has read everything, and is killed before it takes over
         heir = await owner(log, state)
         assert heir.users() == {b"x:u": b"2"}
