@@ -12,9 +12,10 @@ from stream_app.cli.signals import apart_from_make, interrupts
 
 # Runs argv[1:] on a terminal of its own, presses Ctrl-C once it says "up", prints what was said.
 TERMINAL = """
-import os, pty, sys
+import os, pty, signal, sys
 child, terminal = pty.fork()
 if child == 0:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored, where a shell's `&` began the tests
     os.execvp(sys.argv[1], sys.argv[1:])
 said = b""
 while True:
