@@ -28,7 +28,8 @@ from confluent_kafka import Producer
 from benchmarks.environment import describe
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import wait_for
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, running
 
 USERS = 2_000
 OVERLOAD = 10

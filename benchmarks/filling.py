@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
@@ -105,7 +106,7 @@ class Flow(threading.Thread):
         self.join()
 
 
-class Tail(threading.Thread):
+class Tail(threading.Thread, ABC):
     """Reads a topic from its end on and notes what `note` makes of each record."""
 
     def __init__(self, broker: str, topic: str, partitions: int) -> None:
@@ -125,9 +126,9 @@ class Tail(threading.Thread):
                     self.note(message)
         self._consumer.close()
 
+    @abstractmethod
     def note(self, message: Any) -> None:
         """One record; called in this thread."""
-        raise NotImplementedError
 
     def end(self) -> None:
         self._end.set()

@@ -28,7 +28,8 @@ from tests import stream_of_events
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import consume
 from tests.kafka.feeding import send
-from tests.kafka.workers import Worker, Workers, line_is_applied, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, line_is_applied, running
 from tests.outcome import chains, check_event, compare, line_differences
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, Truth
 

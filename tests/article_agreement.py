@@ -14,7 +14,8 @@ from stream_app.messages import Post
 from stream_app.sources import in_event_time_order
 from stream_app.sources.replay import Replayer
 from tests.kafka.clients import consume
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import chains
 
 #: Settings of the workers. The margin, the window and the precision are the user's to no avail, and

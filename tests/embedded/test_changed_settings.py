@@ -15,7 +15,8 @@ from stream_app.engine.topics import topic_table
 from tests.kafka.clients import consume, wait_for
 from tests.kafka.feeding import send
 from tests.kafka.refusing import refusal
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import LINE_REL, chains
 from tests.stream_of_events import Generator
 

@@ -16,7 +16,8 @@ from tests.kafka.clients import consume
 from tests.kafka.feeding import send
 from tests.kafka.odd_headers import produce_odd
 from tests.kafka.reckoning import reckon
-from tests.kafka.workers import Workers, wait_until_handled
+from tests.kafka.worker import wait_until_handled
+from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 12

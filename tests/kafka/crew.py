@@ -12,7 +12,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from tests.kafka.reckoning import SEEN_AGAIN
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 
 MOST = 4
 POLL_S = 0.1

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from tests.kafka.workers import Worker
+from tests.kafka.worker import Worker
 
 TIMEOUT_S = 60.0
 

@@ -36,7 +36,8 @@ from tests.kafka.fuzzed_records import (
     truth_of,
 )
 from tests.kafka.reckoning import reckon, tell
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, running
 from tests.stream_of_events import Truth
 
 PARTITIONS = 8

@@ -16,7 +16,8 @@ from tests.fuzzing.judge import ANY_FIELD
 from tests.fuzzing.records import CODECS, Fuzzed
 from tests.kafka.clients import StoredRecord, consume, wait_for
 from tests.kafka.reckoning import tell
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.stream_of_events import Truth
 
 #: Settings of the workers: nobody is inactive, whatever years the times are of.

@@ -15,7 +15,8 @@ from tests.kafka.batches import producer_ids
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import StoredRecord, consume
 from tests.kafka.reader import Reader
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 
 USERS = [*(f"u{n}" for n in range(38)), "影响者:7", 'a "b"']
 MINUTE_MS = 60_000

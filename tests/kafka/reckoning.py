@@ -8,7 +8,8 @@ from typing import Any
 
 from stream_app.group_offsets import GroupOffsets
 from tests.kafka.clients import consume, wait_for
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import (
     check_event,
     compare,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.kafka.workers import Worker
+from tests.kafka.worker import Worker
 
 
 def refusal(worker: Worker, *, code: int = 2, **environment: Any) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from tests.kafka.clients import end_offsets, wait_for
 from tests.kafka.feeding import send
 from tests.kafka.reckoning import SEEN_AGAIN, reckon, tell
-from tests.kafka.workers import Worker, Workers, wait_until_handled
+from tests.kafka.worker import Worker, wait_until_handled
+from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 505

@@ -13,7 +13,8 @@ import pytest
 from stream_app.messages import MAX_VALUE_BYTES, parse_time, partition_of
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import Record, StoredRecord, consume, produce
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, running
 from tests.stream_of_events import START
 
 PARTITIONS = 4

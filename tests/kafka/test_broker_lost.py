@@ -15,7 +15,8 @@ from tests.kafka.clients import STURDY, wait_for
 from tests.kafka.feeding import flowing, send
 from tests.kafka.reckoning import reckon
 from tests.kafka.refusing import refusal
-from tests.kafka.workers import KOL_WORKER, Worker, Workers, wait_until_handled
+from tests.kafka.worker import Worker, wait_until_handled
+from tests.kafka.workers import KOL_WORKER, Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SHORT = "15s"  # KOL_BROKER_TIMEOUT of workers that are to give up

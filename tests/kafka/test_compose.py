@@ -29,7 +29,8 @@ from tests.containers import (
 )
 from tests.kafka.broker import KafkaBroker, free_port, jars, java
 from tests.kafka.clients import end_offsets, wait_for
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 
 PARTITIONS = 8
 REPLICAS = 3

@@ -16,7 +16,8 @@ import pytest
 
 from tests.kafka.feeding import Flow, flowing
 from tests.kafka.reckoning import reckon, tell
-from tests.kafka.workers import READY_TIMEOUT_S, Worker, Workers
+from tests.kafka.worker import READY_TIMEOUT_S, Worker
+from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 EVENTS = 3_000

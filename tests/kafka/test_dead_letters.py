@@ -12,7 +12,8 @@ from typing import Any
 from stream_app.cli.dlq.resend import RESENT_FROM
 from stream_app.messages import partition_of
 from tests.kafka.clients import Record, StoredRecord, consume, produce, wait_for
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.stream_of_events import START
 
 PARTITIONS = 4

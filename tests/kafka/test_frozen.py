@@ -7,7 +7,8 @@ from collections.abc import Callable
 from tests.kafka.clients import wait_for
 from tests.kafka.feeding import Flow, flowing
 from tests.kafka.reckoning import reckon
-from tests.kafka.workers import READY_TIMEOUT_S, Worker, Workers
+from tests.kafka.worker import READY_TIMEOUT_S, Worker
+from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 1812

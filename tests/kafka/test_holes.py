@@ -20,7 +20,8 @@ from tests.kafka.clients import (
 )
 from tests.kafka.feeding import send
 from tests.kafka.reckoning import reckon
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import compare
 from tests.stream_of_events import (
     INTERACTION_MEMORY,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.kafka.clients import Record, consume, produce
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import chains
 from tests.stream_of_events import START
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.kafka.clients import consume
 from tests.kafka.feeding import send
 from tests.kafka.reckoning import SEEN_AGAIN, reckon
-from tests.kafka.workers import Workers, wait_until_handled
+from tests.kafka.worker import wait_until_handled
+from tests.kafka.workers import Workers
 from tests.outcome import chains
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 

@@ -15,7 +15,8 @@ import pytest
 from stream_app.engine.topics import topic_table
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import Record, partitions, produce
-from tests.kafka.workers import KOL_WORKER, Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import KOL_WORKER, Workers
 from tests.stream_of_events import START
 
 COMMAND_TIMEOUT_S = 60

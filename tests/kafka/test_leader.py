@@ -10,7 +10,8 @@ from stream_app.engine.internal_records import LineRecord, decode
 from tests.kafka.clients import assignments, consume, wait_for
 from tests.kafka.feeding import flowing
 from tests.kafka.reckoning import reckon
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 1848

@@ -17,7 +17,8 @@ from tests.kafka.clients import Record, consume, produce, wait_for
 from tests.kafka.feeding import send
 from tests.kafka.reckoning import tell
 from tests.kafka.watching import watching_versions
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, running
 from tests.outcome import chains, line_differences
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, START, Generator
 

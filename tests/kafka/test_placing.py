@@ -14,7 +14,8 @@ from confluent_kafka.admin import AdminClient
 from stream_app.messages import partition_of
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import Record, StoredRecord, consume, produce
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, running
 from tests.stream_of_events import START
 
 PARTITIONS = 4

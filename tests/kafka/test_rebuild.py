@@ -14,7 +14,8 @@ import pytest
 from tests.kafka.clients import consume, end_offsets
 from tests.kafka.feeding import send
 from tests.kafka.refusing import refusal
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import chains, compare
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, Truth
 

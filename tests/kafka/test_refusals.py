@@ -10,7 +10,8 @@ from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import delete_topic, make_topic, wait_for
 from tests.kafka.feeding import send
 from tests.kafka.refusing import refusal
-from tests.kafka.workers import KOL_WORKER, WITH_FAKE_ENCODER, Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import KOL_WORKER, WITH_FAKE_ENCODER, Workers
 from tests.stream_of_events import Generator
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from tests.kafka.feeding import flowing
 from tests.kafka.reckoning import reckon, tell
-from tests.kafka.workers import READY_TIMEOUT_S, Workers
+from tests.kafka.worker import READY_TIMEOUT_S
+from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 606

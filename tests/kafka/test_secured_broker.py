@@ -15,7 +15,8 @@ import pytest
 
 from tests.kafka.clients import Record, consume, produce, wait_for
 from tests.kafka.secured import KEY_PASSWORD, PASSWORD, SecuredBroker
-from tests.kafka.workers import READY_TIMEOUT_S, Worker, Workers
+from tests.kafka.worker import READY_TIMEOUT_S, Worker
+from tests.kafka.workers import Workers
 
 COMMAND_TIMEOUT_S = 60
 USERS = 6

@@ -17,7 +17,8 @@ from stream_app.sources import in_event_time_order, read_events
 from tests.fakes import FakeEncoder
 from tests.kafka.reckoning import tell
 from tests.kafka.test_two_workers import answers, share
-from tests.kafka.workers import ROOT, Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import ROOT, Workers
 from tests.oracle import Oracle, OracleUser
 
 STOCKNET = ROOT.parent / "shared" / "data" / "stocknet_tweets_2014-01_2015-08.jsonl.gz"

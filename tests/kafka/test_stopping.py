@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from tests.kafka.feeding import send
 from tests.kafka.reckoning import SEEN_AGAIN, reckon
-from tests.kafka.workers import Workers, wait_until_handled
+from tests.kafka.worker import wait_until_handled
+from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 77

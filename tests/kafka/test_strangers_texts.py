@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 from tests.browser import opened
 from tests.kafka.clients import Record, produce, wait_for
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 
 ATTACK = "window.attacked=(window.attacked||0)+1"
 SCRIPT = f"<script>{ATTACK}</script>"

@@ -9,7 +9,8 @@ from typing import Any
 from stream_app.messages import parse_time, partition_of
 from tests.kafka.clients import Record, consume, produce
 from tests.kafka.test_idle_users import DAY_MS, Story, names
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import chains
 from tests.stream_of_events import START
 

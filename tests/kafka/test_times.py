@@ -8,7 +8,8 @@ from typing import Any
 
 from stream_app.messages import partition_of, rfc3339
 from tests.kafka.clients import Record, produce, wait_for
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.stream_of_events import START
 
 DAY_MS = 86_400_000

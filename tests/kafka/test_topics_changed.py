@@ -21,7 +21,8 @@ from tests.kafka.clients import (
 from tests.kafka.feeding import send
 from tests.kafka.refusing import refusal
 from tests.kafka.test_rebuild import kol
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import compare
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 

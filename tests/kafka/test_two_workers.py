@@ -9,7 +9,8 @@ from typing import Any
 from tests.kafka.clients import wait_for
 from tests.kafka.feeding import send
 from tests.kafka.reckoning import tell
-from tests.kafka.workers import Worker, Workers
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers
 from tests.outcome import compare
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 

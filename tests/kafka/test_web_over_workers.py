@@ -20,7 +20,8 @@ from tests.kafka.clients import consume, wait_for
 from tests.kafka.event_stream import Road, listening
 from tests.kafka.feeding import flowing, send
 from tests.kafka.reckoning import tell
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, running
 from tests.outcome import chains
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 

@@ -15,7 +15,8 @@ from stream_app.messages import partition_of, rfc3339
 from tests.kafka.broker import KafkaBroker
 from tests.kafka.clients import Record, StoredRecord, consume, produce
 from tests.kafka.feeding import send
-from tests.kafka.workers import Worker, Workers, running
+from tests.kafka.worker import Worker
+from tests.kafka.workers import Workers, running
 from tests.outcome import chains, check_event, compare, line_differences
 from tests.stream_of_events import (
     BAD_POSTS,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from threading import Event, Thread
 
-from tests.kafka.workers import Worker
+from tests.kafka.worker import Worker
 
 POLL_S = 0.05
 
