@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.kafka.feeding import flowing
+from tests.kafka.feeding import flowing, send
 from tests.kafka.reckoning import SEEN_AGAIN, reckon, tell
 from tests.kafka.workers import Workers
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
@@ -36,3 +36,15 @@ def test_workers_joining_and_leaving_lose_nothing(
     share = (seen_again + stays.counter(SEEN_AGAIN)) / EVENTS
     tell(f"share redelivered over six rebalances {100 * share:.2f} %")
     assert share <= MOST_SEEN_AGAIN
+
+
+def test_the_first_posts_of_a_new_system_survive_a_join_before_anything_is_committed(
+    workers: Callable[..., Workers], seeded: Callable[[int], int]
+) -> None:
+    """The first worker is at its first texts until the second one has joined."""
+    generator = Generator(seeded(SEED), events=2_000)
+    system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
+    first = system.start("first", "--first-texts-take", "20")
+    send(system, generator.events)
+    system.start("second")
+    reckon(system, first, generator.truth())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import faulthandler
+import math
 import os
 import resource
 import signal
@@ -117,14 +118,16 @@ def show_where_it_hangs(_number: int, _frame: FrameType | None) -> None:
 
 
 class SlowEncoder(FakeEncoder):
-    """Takes its time for each text, in its own thread, as a model does."""
+    """Takes its time for the first batch and for each text, in its own thread, as a model does."""
 
-    def __init__(self, texts_per_second: float) -> None:
+    def __init__(self, first_s: float, texts_per_second: float) -> None:
         super().__init__()
+        self._first_s = first_s
         self._texts_per_second = texts_per_second
 
     def encode(self, texts: Sequence[str]) -> list[TextFeatures]:
-        time.sleep(len(texts) / self._texts_per_second)
+        time.sleep(self._first_s + len(texts) / self._texts_per_second)
+        self._first_s = 0.0
         return super().encode(texts)
 
 
@@ -136,7 +139,8 @@ def main() -> int:
     parser.add_argument("--newer", action="store_true", help="with a field more in its rows")
     parser.add_argument("--clock-ahead", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--leads", action="store_true", help="whoever is elected")
-    parser.add_argument("--texts-per-second", type=float, metavar="N", help="of the encoder")
+    parser.add_argument("--texts-per-second", type=float, default=math.inf, metavar="N")
+    parser.add_argument("--first-texts-take", type=float, default=0.0, metavar="SECONDS")
     options = parser.parse_args()
     if options.newer:
         be_newer()
@@ -150,9 +154,8 @@ def main() -> int:
         install(fault)
     if options.most_bytes_in_a_file is not None:
         fill_disk(options.most_bytes_in_a_file)
-    rate = options.texts_per_second
+    encoder = SlowEncoder(options.first_texts_take, options.texts_per_second)
     try:
-        encoder = FakeEncoder() if rate is None else SlowEncoder(rate)
         return run_worker(load_settings(), encoder=encoder)
     except KolError as error:
         sys.stderr.write(f"kol: {error}\n")
