@@ -35,8 +35,8 @@ from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, T
 
 DAY_MS = 86_400_000
 TIMEOUT_S = 400.0
-#: Of the stream's events, a fifth is no post.
-EVENTS_PER_POST = 1.25
+#: Of the stream's events, a quarter is no post.
+EVENTS_PER_POST = 1.4
 
 
 def until(condition: Callable[[], bool]) -> float:

@@ -21,6 +21,7 @@ settings.load_profile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="for events and faults, instead of each test's own")
+    parser.addoption("--events", type=int, help="at least so many for each fault")
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ SHORT_RUN = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # a Java that is so
 CLUSTER_ID = "a29sLXN0cmVhbS10ZXN0cw"  # 16 bytes in base64 without padding, as Kafka wants it
 
 # One node, so one copy of everything; groups form at once; nobody gets a topic by misspelling one.
-# Short sessions, so that a killed worker, or the killed broker itself, is soon taken for gone.
+# Records stay, whatever times they bear. Short sessions, so that a killed worker, or the killed
+# broker itself, is soon taken for gone.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -55,6 +56,7 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 log.cleaner.dedupe.buffer.size=8388608
+log.retention.ms=-1
 """
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.kafka.absence import skip
 from tests.kafka.broker import KafkaBroker, KafkaUnavailable, jars
 from tests.kafka.workers import Workers, running
+from tests.stream_of_events import Generator
 
 HERE = Path(__file__).parent
 
@@ -52,3 +53,16 @@ def workers(kafka: KafkaBroker, prefix: str, tmp_path: Path) -> Iterator[Callabl
         yield lambda **settings: open_ones.enter_context(
             running(kafka.bootstrap, prefix, tmp_path, **settings)
         )
+
+
+@pytest.fixture
+def streams(
+    request: pytest.FixtureRequest, seeded: Callable[[int], int]
+) -> Callable[..., Generator]:
+    """Makes the stream of a test by its seed, events and users, or as many more as `--events`."""
+
+    def make(seed: int, *, events: int, users: int = 1000) -> Generator:
+        times = max(1.0, (request.config.getoption("--events") or 0) / events)
+        return Generator(seeded(seed), events=round(times * events), users=round(times * users))
+
+    return make

@@ -38,7 +38,6 @@ from tests.kafka.fuzzed_records import (
 from tests.kafka.reckoning import reckon, tell
 from tests.kafka.worker import Worker
 from tests.kafka.workers import Workers, running
-from tests.stream_of_events import Truth
 
 PARTITIONS = 8
 
@@ -100,9 +99,7 @@ def send_back(workers: Workers, worker: Worker, records: Sequence[Fuzzed], sende
         "what was sent back to be handled",
         HANDLED_TIMEOUT_S,
     )
-    scored = [(one.topic, content) for one in records if (content := one.content) is not None]
-    scored += [(one.topic, one.meant) for one in broken.values()]
-    reckon(workers, worker, Truth(scored))
+    reckon(workers, worker, truth_of(records, broken.values()))
     letters = len(consume(workers.broker, workers.names.dead_letters))
     assert letters == len(broken), "nothing new, nothing gone"
     tell(f"sent back and scored: {len(broken)}; worker's MB: {worker.memory()}")

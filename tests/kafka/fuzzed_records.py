@@ -108,8 +108,10 @@ def _has_handled(worker: Worker, records: int) -> bool:
     return worker.counter("kol_events_total") >= records
 
 
-def truth_of(records: Iterable[Fuzzed]) -> Truth:
-    events = ((one.topic, one.content) for one in records if one.content is not None)
+def truth_of(records: Iterable[Fuzzed], corrected: Iterable[Fuzzed] = ()) -> Truth:
+    """What the good ones amount to, and the corrected ones as they were meant to be."""
+    events = [(one.topic, one.content) for one in records if one.content is not None]
+    events += [(one.topic, one.meant) for one in corrected]
     return Truth(events, active_window_ms=ACTIVE_DAYS * 86_400_000)
 
 

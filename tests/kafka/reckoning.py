@@ -88,8 +88,9 @@ def reckon(
     account = audit(workers, worker, truth)
     seen_again += worker.counter(SEEN_AGAIN)
     tell(f"{account}, records seen again {seen_again:.0f}")
-    assert (account.lost, account.twice, account.wrong[:10]) == (0, 0, [])
-    assert account.events_wrong[:10] == []
+    for differences in (account.wrong[:10], account.events_wrong[:10]):
+        assert not differences, differences
+    assert (account.lost, account.twice) == (0, 0)
     wait_for(lambda: commits_reached_the_end(workers), "all that was handled to be committed")
     return account.events
 

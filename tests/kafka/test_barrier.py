@@ -13,9 +13,9 @@ SEED = 33
 
 
 def test_a_refused_changelog_stops_the_worker_and_loses_nothing(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(SEED, events=4_000, users=300)
+    generator = streams(SEED, events=4_000, users=300)
     system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
     worker = system.make("only").launch("--fault", "refuse@sending:users-changelog:21")
     send(system, generator.events)

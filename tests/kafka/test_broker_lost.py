@@ -80,9 +80,9 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(
 
 
 def test_a_broker_that_goes_away_and_comes_back_costs_nothing(
-    broker: KafkaBroker, system: Workers, seeded: Callable[[int], int]
+    broker: KafkaBroker, system: Workers, streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(seeded(11), events=2_000, users=250)
+    generator = streams(11, events=2_000, users=250)
     broker.start()
     system.create_topics()
     stays, leaves = system.make("stays"), system.make("leaves")
@@ -114,9 +114,9 @@ def check_that_it_stops_without_the_broker(worker: Worker) -> None:
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["gone", "hanging"])
 def test_a_broker_away_for_too_long_ends_the_worker_with_1_and_one_line(
-    broker: KafkaBroker, system: Workers, *, hangs: bool
+    broker: KafkaBroker, system: Workers, streams: Callable[..., Generator], *, hangs: bool
 ) -> None:
-    generator = Generator(12, events=900, users=250)
+    generator = streams(12, events=900, users=250)
     broker.start()
     system.create_topics()
     worker = system.make("only", broker_timeout=SHORT).start()

@@ -18,9 +18,9 @@ HOURS = 3600
 
 
 def test_clocks_hours_apart_change_nothing_but_when_events_were_emitted(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(61, events=1_500, users=200)
+    generator = streams(61, events=1_500, users=200)
     system = workers(**MEMORIES)
     ahead = system.make("ahead").launch("--clock-ahead", str(2 * HOURS))
     behind = system.make("behind").launch("--clock-ahead", str(-HOURS))
@@ -38,9 +38,9 @@ def test_clocks_hours_apart_change_nothing_but_when_events_were_emitted(
 
 
 def test_two_leaders_draw_no_false_line_and_no_version_goes_back(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(62, events=2_000, users=300)
+    generator = streams(62, events=2_000, users=300)
     system = workers(**MEMORIES)
     both = [system.make(name).launch("--leads") for name in ("one", "other")]
     for worker in both:

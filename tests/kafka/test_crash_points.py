@@ -62,13 +62,17 @@ Scenes = Callable[[], AbstractContextManager[Scene]]
 
 
 @pytest.fixture
-def scenes(workers: Callable[..., Workers], seeded: Callable[[int], int]) -> Scenes:
+def scenes(
+    workers: Callable[..., Workers],
+    seeded: Callable[[int], int],
+    streams: Callable[..., Generator],
+) -> Scenes:
     """Makes the scene; at the end of its block an heir takes over and everything is reckoned."""
 
     @contextmanager
     def open_scene() -> Iterator[Scene]:
         seed = seeded(SEED)
-        generator = Generator(seed, events=EVENTS, users=USERS)
+        generator = streams(seed, events=EVENTS, users=USERS)
         system = workers(**SETTINGS)
         with flowing(system, generator.events) as flow:
             scene = Scene(system, flow, random.Random(seed))

@@ -19,9 +19,9 @@ SCORED_MEANWHILE = 300
 
 
 def test_a_worker_that_wakes_in_the_middle_of_a_write_ends_and_has_spoilt_nothing(
-    workers: Callable[..., Workers], seeded: Callable[[int], int]
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(seeded(SEED), events=4_000, users=300)
+    generator = streams(SEED, events=4_000, users=300)
     system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY, batch_size=32)
     other, frozen = system.make("other"), system.make("frozen")
     other.launch()

@@ -19,9 +19,9 @@ FULL = ("--most-bytes-in-a-file", "150000")
 
 
 def test_a_full_disk_ends_the_worker_with_1_and_one_line_and_loses_nothing(
-    workers: Callable[..., Workers], seeded: Callable[[int], int]
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(seeded(SEED), events=2_500, users=300)
+    generator = streams(SEED, events=2_500, users=300)
     system = workers(**SETTINGS)
     send(system, generator.events)
     worker, heir = system.make("full"), system.make("heir")

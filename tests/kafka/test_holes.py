@@ -53,9 +53,9 @@ def ghosts(events: Sequence[Event]) -> list[Record]:
 
 
 def test_what_a_transaction_took_back_is_not_scored_and_an_open_one_is_lag(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(31, events=1_000, users=200)
+    generator = streams(31, events=1_000, users=200)
     system = workers(**MEMORIES)
     posts, broker = system.names.posts, system.broker
     fifth = len(generator.events) // 5
@@ -89,9 +89,9 @@ def test_what_a_transaction_took_back_is_not_scored_and_an_open_one_is_lag(
 
 
 def test_what_retention_took_unread_is_told_and_all_that_is_left_is_scored(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(32, events=800, users=200)
+    generator = streams(32, events=800, users=200)
     system = workers(**MEMORIES)
     half = len(generator.events) // 2
     worker = system.start("only")
@@ -125,9 +125,11 @@ def test_what_retention_took_unread_is_told_and_all_that_is_left_is_scored(
     assert "retention has taken" in worker.log_path.read_text()
 
 
-def test_the_order_of_arrival_changes_nothing(workers: Callable[..., Workers]) -> None:
+def test_the_order_of_arrival_changes_nothing(
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
+) -> None:
     """Duplicated, and shuffled across partitions, topics and time."""
-    generator = Generator(33, events=900, users=150)
+    generator = streams(33, events=900, users=150)
     system = workers(**MEMORIES)
     chance = random.Random(33)
     crowd = {f"u{number}" for number in range(generator.crowded)}  # who outgrow what is remembered

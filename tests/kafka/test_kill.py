@@ -15,16 +15,17 @@ from tests.kafka.workers import Workers
 from tests.outcome import chains
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
-EVENTS = 20_000
 MEMORIES = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
 
 
 def test_a_worker_killed_at_random_points_counts_everything_once(
-    workers: Callable[..., Workers], seeded: Callable[[int], int]
+    workers: Callable[..., Workers],
+    seeded: Callable[[int], int],
+    streams: Callable[..., Generator],
 ) -> None:
     seed = seeded(90210)
     chance = random.Random(seed)
-    generator = Generator(seed, events=EVENTS)
+    generator = streams(seed, events=20_000)
     system = workers(**MEMORIES)
     send(system, generator.events)
     worker, heir = system.make("killed"), system.make("heir")
@@ -39,16 +40,17 @@ def test_a_worker_killed_at_random_points_counts_everything_once(
 
 
 def test_a_worker_with_its_state_wiped_or_of_before_finds_everything_again(
-    workers: Callable[..., Workers], seeded: Callable[[int], int], tmp_path: Path
+    workers: Callable[..., Workers], streams: Callable[..., Generator], tmp_path: Path
 ) -> None:
-    generator = Generator(seeded(1701), events=4_000, users=300)
+    generator = streams(1701, events=4_000, users=300)
     system = workers(**MEMORIES)
+    half = len(generator.events) // 2
     worker = system.start("only")
-    send(system, generator.events[:2_000])
+    send(system, generator.events[:half])
     wait_until_handled(worker, 1_000)
     with worker.frozen():
         shutil.copytree(worker.data_dir, tmp_path / "before")
-    send(system, generator.events[2_000:])
+    send(system, generator.events[half:])
     events = reckon(system, worker, generator.truth())
     rows = worker.users(generator.truth().users)
 

@@ -18,9 +18,9 @@ SEED = 1848
 
 
 def test_a_killed_leader_is_replaced_and_no_version_goes_backwards(
-    workers: Callable[..., Workers], seeded: Callable[[int], int]
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(seeded(SEED), events=4_000, users=300)
+    generator = streams(SEED, events=4_000, users=300)
     system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
     ones = [system.make(name).launch() for name in ("first", "second")]
     for one in ones:

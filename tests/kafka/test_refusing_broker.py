@@ -21,9 +21,9 @@ FAULTS = (
 
 
 def test_whatever_the_broker_does_not_take_ends_the_worker_and_comes_again(
-    workers: Callable[..., Workers], seeded: Callable[[int], int]
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(seeded(SEED), events=4_000, users=300)
+    generator = streams(SEED, events=4_000, users=300)
     system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
     worker = system.make("only")
     with flowing(system, generator.events) as flow:

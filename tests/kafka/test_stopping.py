@@ -17,9 +17,9 @@ BATCHES_UNDER_WAY = 4
 
 
 def test_a_worker_told_to_stop_under_load_ends_in_order_and_goes_on_where_it_was(
-    workers: Callable[..., Workers], seeded: Callable[[int], int]
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(seeded(SEED), events=10_000)
+    generator = streams(SEED, events=10_000)
     system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
     worker = system.start("only")
     send(system, generator.events)
@@ -34,9 +34,9 @@ def test_a_worker_told_to_stop_under_load_ends_in_order_and_goes_on_where_it_was
 
 
 def test_the_heir_of_a_worker_told_to_stop_under_load_sees_little_again(
-    workers: Callable[..., Workers], seeded: Callable[[int], int]
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(seeded(SEED), events=10_000)
+    generator = streams(SEED, events=10_000)
     system = workers(
         post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY, batch_size=BATCH
     )

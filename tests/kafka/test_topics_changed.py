@@ -58,17 +58,18 @@ def test_a_source_topic_made_anew_under_a_running_worker_is_refused_and_not_swal
 
 
 def test_more_partitions_are_refused_with_the_way_to_go_on_on_which_nothing_is_lost(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(42, events=900, users=150)
+    generator = streams(42, events=900, users=150)
     system = workers(**MEMORIES)
+    third = len(generator.events) // 3
     names = system.names
     members = [system.make("first").launch(), system.make("second").launch()]
     for worker in members:
         worker.wait_ready()
-    send(system, generator.events[:300])
+    send(system, generator.events[:third])
     add_partitions(system.broker, names.posts, 6)
-    send(system, generator.events[300:600])
+    send(system, generator.events[third : 2 * third])
     for worker in members:
         line = last_words(worker)
         assert f"{names.posts} has 6 partitions now" in line
@@ -84,7 +85,7 @@ def test_more_partitions_are_refused_with_the_way_to_go_on_on_which_nothing_is_l
     heir.environment["KOL_PARTITIONS"] = "6"
     done = json.loads(kol(heir, "rebuild", "--json"))
     heir.environment["KOL_APP_ID"] = done["app_id"]
-    send(system, generator.events[600:])
+    send(system, generator.events[2 * third :])
     heir.start()
     system.wait_until_scored(heir)
     truth = generator.truth()

@@ -25,9 +25,9 @@ SINCE = len(NewerMeta.__struct_fields__) - 1
 
 
 def test_old_and_new_rows_side_by_side_lose_nothing_over_an_upgrade_and_back(
-    workers: Callable[..., Workers],
+    workers: Callable[..., Workers], streams: Callable[..., Generator]
 ) -> None:
-    generator = Generator(51, events=4_000, users=300)
+    generator = streams(51, events=4_000, users=300)
     system = workers(post_memory=POST_MEMORY, interaction_memory=INTERACTION_MEMORY)
     one, other = system.make("one").launch(), system.make("other").launch()
     for worker in (one, other):

@@ -94,38 +94,44 @@ def test_offsets_without_a_record_are_noted_so_that_commits_may_pass_them(
     bench.fetch([5, 6, 9])
     bench.fetch([12])
     assert [(gap.begin, gap.end) for gap in sorted(bench.consumer._gap[POSTS])] == [
-        (7, 10),
-        (10, 13),
+        (7, 9),
+        (10, 12),
     ]
 
 
+def reading_from(committed: int) -> Any:
+    """A consumer that has sought what is committed."""
+    consumer: Any = object.__new__(SafeConsumer)
+    consumer._gap = defaultdict(IntervalTree)
+    consumer._acked, consumer._acked_index = defaultdict(list), defaultdict(set)
+    consumer._committed_offset = consumer._read_offset = {POSTS: committed}
+    return consumer
+
+
 @given(
-    st.lists(st.integers(0, 60), min_size=1, unique=True).map(sorted),
-    st.sampled_from([None, 0, 7, 30]),
-    st.sampled_from([None, 0, 5]),
+    st.lists(st.integers(3, 60), min_size=1, unique=True).map(sorted),
+    st.integers(0, 3),
+    st.integers(1, 60),
+    st.integers(0, 60),
 )
-def test_gaps_of_a_run_are_those_that_faust_notes_one_by_one(
-    offsets: list[int], committed: int | None, read: int | None
+def test_one_commit_passes_all_holes_before_what_is_acknowledged_and_nothing_else(
+    offsets: list[int], committed: int, acknowledged: int, at_once: int
 ) -> None:
-    def consumer() -> Any:
-        made: Any = object.__new__(SafeConsumer)
-        made._gap = defaultdict(IntervalTree)
-        made._committed_offset = {POSTS: committed}
-        made._read_offset = {POSTS: read}
-        return made
+    consumer = reading_from(committed)
+    for run in (offsets[:at_once], offsets[at_once:]):
+        consumer._note_gaps(POSTS, [SimpleNamespace(offset=offset) for offset in run])
+        consumer._read_offset = {POSTS: run[-1] if run else committed}
+    done = offsets[:acknowledged]
+    consumer._acked[POSTS] = [*done]
+    assert consumer._new_offset(POSTS) == done[-1] + 1
 
-    ours, fausts = consumer(), consumer()
-    ours._note_gaps(POSTS, [SimpleNamespace(offset=offset) for offset in offsets])
 
-    async def one_by_one() -> None:
-        known = read
-        for offset in offsets:
-            if known and offset - known > 1:
-                await fausts._add_gap(POSTS, known + 1, offset)
-            known = offset
-
-    asyncio.run(one_by_one())
-    assert ours._gap[POSTS] == fausts._gap[POSTS]
+def test_faust_alone_ends_a_commit_at_the_first_hole_which_is_why_ours_is_here() -> None:
+    consumer = reading_from(1)
+    for known, offset in ((1, 5), (5, 9)):
+        asyncio.run(consumer._add_gap(POSTS, known + 1, offset))
+    consumer._acked[POSTS] = [5, 9]
+    assert consumer._new_offset(POSTS) == 6
 
 
 def test_records_are_not_delivered_if_a_rebalance_comes_during_a_commit(
@@ -230,3 +236,26 @@ def test_who_waits_for_acknowledgements_is_woken() -> None:
         assert consumer._waiting_for_ack.done()
 
     asyncio.run(body())
+
+
+def test_the_last_commit_of_a_generation_begins_after_the_one_under_way() -> None:
+    consumer: Any = object.__new__(SafeConsumer)
+    consumer.app = SimpleNamespace(client_only=False)
+    commits: list[str] = []
+
+    async def force_commit(topics: object, *, start_new_transaction: bool) -> bool:
+        commits.append("begins")
+        await asyncio.sleep(0)
+        commits.append("ends")
+        return True
+
+    async def run() -> None:
+        consumer.loop, consumer._commit_fut = asyncio.get_running_loop(), None
+        consumer.force_commit = force_commit
+        under_way = asyncio.ensure_future(consumer.commit())
+        await asyncio.sleep(0)
+        await consumer.commit_and_end_transactions()
+        await under_way
+
+    asyncio.run(run())
+    assert commits == ["begins", "ends"] * 2
