@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,8 +13,12 @@ import pytest
 
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.standing import Standing, standing_of
-from stream_app.engine.internal_records import Snapshot, TopPiece
-from stream_app.engine.leader import Census
+from stream_app.engine import leader
+from stream_app.engine.internal_records import LineRecord, Snapshot, TopPiece, decode, encode
+from stream_app.engine.leader import Census, Leader
+from stream_app.engine.metrics import Metrics
+from stream_app.engine.topics import topic_names
+from stream_app.settings import load_settings
 from tests.builders import NOON, make_post
 from tests.histories import row_after
 from tests.schemes import KOL, make_scheme
@@ -153,3 +160,76 @@ def test_the_pieces_of_a_snapshot_belong_to_it_and_to_no_other() -> None:
     found.take(snapshot(0, top=[someone("alone", 9.0)], epoch=2))
     assert [s.key for s in found.ranking()] == ["alone"]
     assert found._pieces == {}
+
+
+class Snapshots:
+    """The topic as a new leader reads it: more of it comes when it is told to go on."""
+
+    def __init__(self, *parts: list[Snapshot]) -> None:
+        self.caught_up = asyncio.Event()
+        self.position = 0
+        self.goes_on = asyncio.Semaphore(1)
+        self._parts = parts
+
+    async def follow(self, on_record: Callable[[Any], None]) -> None:
+        for part in self._parts:
+            await self.goes_on.acquire()
+            for one in part:
+                self.position += 1
+                key = f"kol/{one.partition}".encode()
+                on_record(SimpleNamespace(key=key, value=encode(one)))
+        self.caught_up.set()
+        await asyncio.Event().wait()
+
+
+def test_a_new_leader_draws_nothing_before_it_has_read_all_snapshots_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that it reads first may be of owners before: a line of them would be a false one."""
+    drawn: list[LineRecord] = []
+    ticks = 0
+    waited, told = asyncio.Event(), asyncio.Event()
+
+    async def send(topic: str, key: bytes, value: bytes, *_: Any) -> Any:
+        if topic.endswith("thresholds"):
+            drawn.append(decode(LineRecord, value))
+            told.set()
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def is_leader() -> bool:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 50:
+            waited.set()
+        return True
+
+    async def run() -> None:
+        before, now = [snapshot(0), snapshot(1)], [snapshot(1, epoch=2, scores=[2.0, 3.0])]
+        topic = Snapshots(before, now)
+        monkeypatch.setattr(leader, "Tail", lambda *_: topic)
+        task = asyncio.create_task(
+            Leader(
+                app=SimpleNamespace(producer=SimpleNamespace(send=send)),
+                client={},
+                topics=topic_names(load_settings()),
+                app_id="kol",
+                partitions=2,
+                scheme=SCHEME,
+                interval_s=0.0,
+                is_leader=is_leader,
+                metrics=Metrics(),
+            ).run()
+        )
+        await waited.wait()
+        assert topic.position == len(before)
+        assert drawn == []
+        topic.goes_on.release()
+        await told.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert {record.line.population for record in drawn} == {3}
+    assert {record.line.version for record in drawn} == {3}
