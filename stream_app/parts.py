@@ -147,7 +147,7 @@ class Parts:
         settings = self.settings
         return Pipeline(
             scheme=self.scheme,
-            intake=Intake(self.names, settings.partitions),
+            intake=Intake(self.names, settings.partitions, settings.app_id),
             origins=Origins(self.app),
             scorer=self.scorer,
             snapshots=self.snapshots,

@@ -25,6 +25,7 @@ MAX_SKEW_MS = 5 * 60 * 1000
 
 FORWARDED = "kol-forwarded"
 ORIGIN = "kol-origin"
+APP = "kol-app"
 
 
 @dataclass(slots=True)
@@ -70,6 +71,11 @@ class Misplaced:
     partition: int
 
 
+@dataclass(slots=True)
+class OfAnotherApp:
+    """A record that another app has forwarded, and that this one forwards itself: no event."""
+
+
 def header(headers: Any, name: str) -> bytes | None:
     """A header's value; Faust hands headers over as a mapping or as pairs."""
     if not headers:
@@ -85,11 +91,12 @@ def header(headers: Any, name: str) -> bytes | None:
 class Intake:
     """Decodes and places records of the source topics."""
 
-    def __init__(self, topics: TopicNames, partitions: int) -> None:
+    def __init__(self, topics: TopicNames, partitions: int, app_id: str) -> None:
         self._posts = topics.posts
         self._partitions = partitions
+        self._app_id = app_id.encode()
 
-    def read(self, message: Any) -> Accepted | Rejected | Misplaced:
+    def read(self, message: Any) -> Accepted | Rejected | Misplaced | OfAnotherApp:
         """What to do with a record; never raises for what the record contains."""
         try:
             if message.topic == self._posts:
@@ -100,11 +107,13 @@ class Intake:
 
     def _place(
         self, message: Any, post: Post | None, interaction: Interaction | None
-    ) -> Accepted | Rejected | Misplaced:
+    ) -> Accepted | Rejected | Misplaced | OfAnotherApp:
         event: Any = post if post is not None else interaction
         key = event.key.encode()
         partition = partition_of(key, self._partitions)
         forwarded = header(message.headers, FORWARDED) is not None
+        if forwarded and header(message.headers, APP) not in (None, self._app_id):
+            return OfAnotherApp()
         if partition != message.partition:
             if forwarded:
                 field = "user_id" if post is not None else "target_user_id"

@@ -11,7 +11,7 @@ import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from faust.exceptions import ProducerSendError
 
-from stream_app.engine.intake import FORWARDED, ORIGIN, Misplaced, Rejected
+from stream_app.engine.intake import APP, FORWARDED, ORIGIN, Misplaced, Rejected
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.topics import TopicNames
 from stream_app.messages import KolEvent, encode_event, event_headers, rfc3339
@@ -109,9 +109,10 @@ class Outbox:
         headers = [
             (name, value)
             for name, value in _pairs(message.headers)
-            if name not in (FORWARDED, ORIGIN)
+            if name not in (FORWARDED, ORIGIN, APP)
         ]
-        headers += [(FORWARDED, b"1"), (ORIGIN, origin.encode())]
+        app = self._app_id.encode()
+        headers += [(FORWARDED, b"1"), (ORIGIN, origin.encode()), (APP, app)]
         try:
             sent = await self._copy(
                 message.topic,

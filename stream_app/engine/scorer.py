@@ -29,7 +29,7 @@ from stream_app.core.scheme import Scheme
 from stream_app.core.tiers import Line
 from stream_app.engine.batch import Batch, Touched
 from stream_app.engine.decider import Decider
-from stream_app.engine.intake import Accepted, Misplaced, Rejected
+from stream_app.engine.intake import Accepted, Misplaced, OfAnotherApp, Rejected
 from stream_app.engine.internal_records import encode
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
@@ -40,7 +40,7 @@ from stream_app.engine.user_table import UserTable, Write, meta_key
 from stream_app.errors import OrderError
 from stream_app.messages import Cause, TextFeatures, decode_kept_event
 
-Verdict = Accepted | Rejected | Misplaced
+Verdict = Accepted | Rejected | Misplaced | OfAnotherApp
 
 
 class Scorer:
@@ -82,7 +82,7 @@ class Scorer:
                 self._fold(batch, partition, message, verdict, known)
             elif isinstance(verdict, Rejected):
                 await self._outbox.dead_letter(message, verdict)
-            else:
+            elif isinstance(verdict, Misplaced):
                 await self._outbox.forward(message, verdict)
             offsets = partition.meta.offsets
             offsets[message.topic] = max(message.offset, offsets.get(message.topic, -1))

@@ -107,7 +107,8 @@ def test_a_misplaced_record_arrives_with_its_time_its_headers_and_the_right_key(
     assert (origin.partition, copy.partition) == (away(user), home(user))
     assert (copy.key, copy.timestamp_ms) == (f"x:{user}".encode(), time)
     place = f"{origin.topic}/{origin.partition}/{origin.offset}".encode()
-    marks = (("kol-forwarded", b"1"), ("kol-origin", place))
+    app = scene.workers.settings.app_id.encode()
+    marks = (("kol-forwarded", b"1"), ("kol-origin", place), ("kol-app", app))
     assert copy.headers == (*origin.headers, *marks)
     assert raw(scene, user)["posts"] == 1
 

@@ -12,6 +12,7 @@ README.md begins with nothing; the other pages find Kafka, a worker and the bund
 from __future__ import annotations
 
 import argparse
+import signal
 import re
 import shutil
 import sys
@@ -51,6 +52,8 @@ def main() -> int:
     parser.add_argument("pages", nargs="*", metavar="PAGE", help="only these")
     parser.add_argument("--list", action="store_true", help="say what would be run; run nothing")
     given = parser.parse_args()
+    # A shell that begins this with `&` has commands ignore Ctrl-C, which ours are to be ended by.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     names = given.pages or [README, *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
     found = [block for name in names for block in read(name)]
     if given.list:

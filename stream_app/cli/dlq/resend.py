@@ -73,7 +73,7 @@ def judged(settings: Settings, number: int, record: Corrected) -> Outgoing:
     kept = [
         (name, content)
         for name, content in record.headers
-        if not name.startswith(OWN) and name not in ("kol-forwarded", "kol-origin")
+        if not name.startswith(OWN) and name not in ("kol-forwarded", "kol-origin", "kol-app")
     ]
     return Outgoing(
         number=number,

@@ -246,7 +246,7 @@ class Worker:
         self.encoder = FakeEncoder()
         self.metrics = Metrics()
         self.rows = RowCache(self.table, self.most_rows)
-        self.intake = Intake(TOPICS, PARTITIONS)
+        self.intake = Intake(TOPICS, PARTITIONS, "kol")
         self.gained: list[int] = []
         self.ownership = Ownership(
             app=self.app,

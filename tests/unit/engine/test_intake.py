@@ -6,12 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.engine.intake import MAX_SKEW_MS, Accepted, Intake, Misplaced, Rejected, header
+from stream_app.engine.intake import (
+    MAX_SKEW_MS,
+    Accepted,
+    Intake,
+    Misplaced,
+    OfAnotherApp,
+    Rejected,
+    header,
+)
 from stream_app.messages import Interaction, Post, partition_of
 from tests.builders import NOON, make_interaction, make_post
 from tests.unit.engine.stand_ins import PARTITIONS, TOPICS, Broker
 
-INTAKE = Intake(TOPICS, PARTITIONS)
+INTAKE = Intake(TOPICS, PARTITIONS, "kol")
 HOME = partition_of(b"twitter:u1", PARTITIONS)
 
 
@@ -40,6 +48,16 @@ def test_the_key_of_the_record_is_not_trusted() -> None:
     found = INTAKE.read(record)
     assert isinstance(found, Accepted)
     assert found.key == b"twitter:u1"
+
+
+@pytest.mark.parametrize("partition", range(PARTITIONS))
+def test_what_another_app_has_forwarded_is_no_event_and_ones_own_is(partition: int) -> None:
+    """It reads the original itself. Its cursors know nothing of what the other one forwarded."""
+    marks = [("kol-forwarded", b"1"), ("kol-origin", b"posts/3/42")]
+    others = read(make_post(), partition=partition, headers=[*marks, ("kol-app", b"kol-2")])
+    assert isinstance(others, OfAnotherApp)
+    own = read(make_post(), partition=partition, headers=[*marks, ("kol-app", b"kol")])
+    assert isinstance(own, Accepted if partition == HOME else Rejected)
 
 
 @pytest.mark.parametrize("partition", [n for n in range(PARTITIONS) if n != HOME])

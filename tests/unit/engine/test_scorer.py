@@ -300,6 +300,7 @@ def test_a_misplaced_record_is_forwarded_once_and_not_scored_where_it_stood() ->
             ("trace", b"x"),
             ("kol-forwarded", b"1"),
             ("kol-origin", b"posts/%d/0" % elsewhere()),
+            ("kol-app", b"kol"),
         ]
         assert worker.row(U1) is None
         assert meta_of(worker, elsewhere()).high_marks == {}
