@@ -12,9 +12,9 @@ README.md begins with nothing; the other pages find Kafka, a worker and the bund
 from __future__ import annotations
 
 import argparse
-import signal
 import re
 import shutil
+import signal
 import sys
 import urllib.error
 import urllib.request
