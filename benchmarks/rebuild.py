@@ -35,7 +35,7 @@ from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, T
 
 DAY_MS = 86_400_000
 TIMEOUT_S = 400.0
-#: Of the stream's events, a quarter is no post.
+#: Of the stream's events, a quarter is no post; with some to spare.
 EVENTS_PER_POST = 1.4
 
 

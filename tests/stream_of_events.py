@@ -209,7 +209,7 @@ class Generator:
         del self.events[events:]
 
     def truth(self) -> Truth:
-        return Truth((e.topic, e.content) for e in self.events if e.content is not None)
+        return truth_of(self.events)
 
     def in_any_order(self) -> list[Event]:
         """Its events, less those of the crowded users: these may come in any order."""
@@ -345,6 +345,11 @@ class Generator:
 
     def _any_partition(self) -> int:
         return self.random.randrange(self.partitions)
+
+
+def truth_of(events: Iterable[Event]) -> Truth:
+    """What these amount to, the bad ones left out."""
+    return Truth((e.topic, e.content) for e in events if e.content is not None)
 
 
 def _owner(event: Event) -> str | None:

@@ -70,8 +70,7 @@ class SafeConsumer(AcknowledgingConsumer):
     async def on_partitions_revoked(self, revoked: Any) -> None:
         """Commit what is acknowledged, before stock forgets it: else it would all come again."""
         if not self.app.should_stop:
-            await self.maybe_wait_for_commit_to_finish()
-            await self.commit()
+            await self.commit_and_end_transactions()
         await super().on_partitions_revoked(revoked)
 
     def _new_consumer_thread(self) -> SafeConsumerThread:

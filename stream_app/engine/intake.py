@@ -26,6 +26,8 @@ MAX_SKEW_MS = 5 * 60 * 1000
 FORWARDED = "kol-forwarded"
 ORIGIN = "kol-origin"
 APP = "kol-app"
+#: What a worker writes on a record that it forwards; nobody else's word for it is passed on.
+MARKS = (FORWARDED, ORIGIN, APP)
 
 
 @dataclass(slots=True)
@@ -76,6 +78,9 @@ class OfAnotherApp:
     """A record that another app has forwarded, and that this one forwards itself: no event."""
 
 
+Verdict = Accepted | Rejected | Misplaced | OfAnotherApp
+
+
 def header(headers: Any, name: str) -> bytes | None:
     """A header's value; Faust hands headers over as a mapping or as pairs."""
     if not headers:
@@ -96,7 +101,7 @@ class Intake:
         self._partitions = partitions
         self._app_id = app_id.encode()
 
-    def read(self, message: Any) -> Accepted | Rejected | Misplaced | OfAnotherApp:
+    def read(self, message: Any) -> Verdict:
         """What to do with a record; never raises for what the record contains."""
         try:
             if message.topic == self._posts:
@@ -105,9 +110,7 @@ class Intake:
         except BadInput as bad:
             return Rejected(bad.reason, bad.detail)
 
-    def _place(
-        self, message: Any, post: Post | None, interaction: Interaction | None
-    ) -> Accepted | Rejected | Misplaced | OfAnotherApp:
+    def _place(self, message: Any, post: Post | None, interaction: Interaction | None) -> Verdict:
         event: Any = post if post is not None else interaction
         key = event.key.encode()
         partition = partition_of(key, self._partitions)

@@ -11,7 +11,7 @@ import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from faust.exceptions import ProducerSendError
 
-from stream_app.engine.intake import APP, FORWARDED, ORIGIN, Misplaced, Rejected
+from stream_app.engine.intake import APP, FORWARDED, MARKS, ORIGIN, Misplaced, Rejected
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.topics import TopicNames
 from stream_app.messages import KolEvent, encode_event, event_headers, rfc3339
@@ -106,11 +106,7 @@ class Outbox:
     async def forward(self, message: Any, verdict: Misplaced) -> None:
         """Send a valid record on to its user's partition, once, with its timestamp."""
         origin = f"{message.topic}/{message.partition}/{message.offset}"
-        headers = [
-            (name, value)
-            for name, value in _pairs(message.headers)
-            if name not in (FORWARDED, ORIGIN, APP)
-        ]
+        headers = [(name, value) for name, value in _pairs(message.headers) if name not in MARKS]
         app = self._app_id.encode()
         headers += [(FORWARDED, b"1"), (ORIGIN, origin.encode()), (APP, app)]
         try:

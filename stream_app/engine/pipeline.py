@@ -22,14 +22,14 @@ from stream_app.core.aggregate import needs_features
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.scheme import Scheme
 from stream_app.encoder.base import Encoder
-from stream_app.engine.intake import Accepted, Intake
+from stream_app.engine.intake import Accepted, Intake, Verdict
 from stream_app.engine.internal_records import LineRecord, decode
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.order_guard import OrderGuard
 from stream_app.engine.origins import Origins
 from stream_app.engine.partition import Partition
 from stream_app.engine.row_cache import RowCache
-from stream_app.engine.scorer import Scorer, Verdict
+from stream_app.engine.scorer import Scorer
 from stream_app.engine.snapshots import SnapshotPublisher
 from stream_app.messages import TextFeatures
 

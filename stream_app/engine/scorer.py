@@ -29,7 +29,7 @@ from stream_app.core.scheme import Scheme
 from stream_app.core.tiers import Line
 from stream_app.engine.batch import Batch, Touched
 from stream_app.engine.decider import Decider
-from stream_app.engine.intake import Accepted, Misplaced, OfAnotherApp, Rejected
+from stream_app.engine.intake import Accepted, Misplaced, Rejected, Verdict
 from stream_app.engine.internal_records import encode
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.outbox import Outbox
@@ -39,8 +39,6 @@ from stream_app.engine.unsent import read_unsent, unsent_writes
 from stream_app.engine.user_table import UserTable, Write, meta_key
 from stream_app.errors import OrderError
 from stream_app.messages import Cause, TextFeatures, decode_kept_event
-
-Verdict = Accepted | Rejected | Misplaced | OfAnotherApp
 
 
 class Scorer:

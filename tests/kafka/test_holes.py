@@ -28,7 +28,7 @@ from tests.stream_of_events import (
     POST_MEMORY,
     Event,
     Generator,
-    Truth,
+    truth_of,
 )
 
 MEMORIES = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
@@ -112,7 +112,7 @@ def test_what_retention_took_unread_is_told_and_all_that_is_left_is_scored(
         for event in generator.events[half:]
         if event.topic == "interactions" or event.record.value in left
     ]
-    truth = Truth((e.topic, e.content) for e in events if e.content is not None)
+    truth = truth_of(events)
 
     worker.start()
     system.wait_until_scored(worker)
@@ -134,7 +134,7 @@ def test_the_order_of_arrival_changes_nothing(
     system = workers(**MEMORIES)
     chance = random.Random(33)
     events = generator.in_any_order()
-    truth = Truth((e.topic, e.content) for e in events if e.content is not None)
+    truth = truth_of(events)
     events += chance.sample(events, 200)
     chance.shuffle(events)
     worker = system.start("only")

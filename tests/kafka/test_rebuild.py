@@ -17,7 +17,7 @@ from tests.kafka.refusing import refusal
 from tests.kafka.worker import Worker
 from tests.kafka.workers import Workers
 from tests.outcome import chains, compare
-from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, Truth
+from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, truth_of
 
 COMMAND_TIMEOUT_S = 60
 MEMORIES = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
@@ -127,7 +127,7 @@ def test_from_now_on_only_new_posts_count_and_each_once(workers: Callable[..., W
 
     handled = len(new) + sum(event.misplaced for event in new)
     assert worker.counter("kol_events_total") == handled
-    truth = Truth((event.topic, event.content) for event in new if event.content is not None)
+    truth = truth_of(new)
     outcome = compare(worker.users(truth.users), truth)
     assert (outcome.lost, outcome.twice, outcome.wrong) == (0, 0, [])
     others = generator.truth().users.keys() - truth.users.keys()

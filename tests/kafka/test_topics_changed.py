@@ -24,7 +24,7 @@ from tests.kafka.test_rebuild import kol
 from tests.kafka.worker import Worker
 from tests.kafka.workers import Workers
 from tests.outcome import compare
-from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, Truth
+from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, truth_of
 
 MEMORIES = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
 
@@ -88,7 +88,7 @@ def test_more_partitions_are_refused_with_the_way_to_go_on_on_which_nothing_is_l
     send(system, events[2 * third :])
     heir.start()
     system.wait_until_scored(heir)
-    truth = Truth((e.topic, e.content) for e in events if e.content is not None)
+    truth = truth_of(events)
     outcome = compare(heir.users(truth.users), truth)
     assert (outcome.lost, outcome.twice, outcome.wrong[:10]) == (0, 0, [])
 
