@@ -19,15 +19,10 @@ from stream_app.messages import (
     decode_post,
     partition_of,
 )
+from stream_app.messages.marks import APP, FORWARDED, ORIGIN
 
 #: A time later than the record's own timestamp by more than this is clamped to that timestamp.
 MAX_SKEW_MS = 5 * 60 * 1000
-
-FORWARDED = "kol-forwarded"
-ORIGIN = "kol-origin"
-APP = "kol-app"
-#: What a worker writes on a record that it forwards; nobody else's word for it is passed on.
-MARKS = (FORWARDED, ORIGIN, APP)
 
 
 @dataclass(slots=True)

@@ -11,10 +11,11 @@ import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from faust.exceptions import ProducerSendError
 
-from stream_app.engine.intake import APP, FORWARDED, MARKS, ORIGIN, Misplaced, Rejected
+from stream_app.engine.intake import Misplaced, Rejected
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.topics import TopicNames
 from stream_app.messages import KolEvent, encode_event, event_headers, rfc3339
+from stream_app.messages.marks import APP, FORWARDED, MARKS, ORIGIN
 
 #: A record of this size goes as a compressed batch of its own: it may have fitted its topic only
 #: because its producer compressed it, which ours does not.

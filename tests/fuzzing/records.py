@@ -43,6 +43,8 @@ _HEADERS: tuple[Headers, ...] = (
     (("kol-forwarded", b"1"), ("kol-origin", b"posts/0")),
     (("kol-origin", b"posts/-1/9"), ("kol-forwarded", b"no")),
     (("kol-forwarded", b"1"), ("kol-origin", b"posts/0/99999999999999999999")),
+    (("kol-app", b"another"),),
+    (("kol-app", b"\xff"), ("kol-origin", b"posts/0/0")),
     (("dlq-reason", b"forged"), ("dlq-offset", b"-1"), ("dlq-truncated", b"5")),
     (("dlq-resent-from", b"posts/0/0"), ("dlq-topic", None)),
     tuple((f"h{i}", b"x" * 100) for i in range(40)),

@@ -21,6 +21,7 @@ from stream_app.messages import (
     decode_post,
 )
 from stream_app.messages.bad_input import shown
+from stream_app.messages.marks import MARKS
 from stream_app.sources import BadLine
 from stream_app.sources.lines import read_lines
 from stream_app.sources.replay import producer_options
@@ -73,7 +74,7 @@ def judged(settings: Settings, number: int, record: Corrected) -> Outgoing:
     kept = [
         (name, content)
         for name, content in record.headers
-        if not name.startswith(OWN) and name not in ("kol-forwarded", "kol-origin", "kol-app")
+        if not name.startswith(OWN) and name not in MARKS
     ]
     return Outgoing(
         number=number,
