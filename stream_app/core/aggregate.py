@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 
 from stream_app.core.decay import combine, decay_factor
-from stream_app.core.originality import nearest_distances, originality_at
+from stream_app.core.memo import memo_of, signature_number
+from stream_app.core.originality import originality_at
 from stream_app.core.row import HeardInteraction, RememberedPost, SettledPosts, UserRow
 from stream_app.core.scheme import Scheme
 from stream_app.messages import COUNT_FIELDS, KINDS, Interaction, Post, TextFeatures
@@ -25,6 +26,9 @@ from stream_app.messages.fields import MAX_COUNT
 
 #: Half precision, as rows and features carry embeddings.
 _HALF = np.dtype("<f2")
+
+#: Beyond any distance between two signatures: there is none to compare with.
+_FAR = 1 << 30
 
 _counts_of = attrgetter(*[name + "_count" for name in COUNT_FIELDS])
 
@@ -56,11 +60,13 @@ def new_row(platform: str, user_id: str) -> UserRow:
 def weigh(post: RememberedPost, scheme: Scheme) -> None:
     """Set e, the weighted sum of a post's known counts and of the interactions that name it."""
     total = 0.0
-    for count, weight in zip(post.counts, scheme.count_weights, strict=True):
-        if count:
+    counts = post.counts
+    for index, weight in scheme.weighted_counts:
+        if count := counts[index]:
             total += count * weight
-    for count, weight in zip(post.interactions, scheme.kind_weights, strict=False):
-        total += count * weight
+    if post.interactions:
+        for times, weight in zip(post.interactions, scheme.kind_weights, strict=True):
+            total += times * weight
     post.engagement = total
 
 
@@ -68,9 +74,7 @@ def needs_features(row: UserRow | None, post: Post, scheme: Scheme) -> bool:
     """Whether folding this post would score its text: its id is not remembered or forgotten."""
     if row is None:
         return True
-    if _find(row, post.id) is not None:
-        return False
-    return not _is_forgotten(row, post, scheme)
+    return post.id not in memo_of(row).posts and not _is_forgotten(row, post, scheme)
 
 
 def fold_post(row: UserRow, post: Post, features: TextFeatures | None, scheme: Scheme) -> Outcome:
@@ -80,7 +84,7 @@ def fold_post(row: UserRow, post: Post, features: TextFeatures | None, scheme: S
     scored once: a later observation of the same id changes counts alone.
     """
     _judge_person(row, post)
-    known = _find(row, post.id)
+    known = memo_of(row).posts.get(post.id)
     if known is not None:
         return _observe(row, known, post, scheme)
     if _is_forgotten(row, post, scheme):
@@ -103,26 +107,20 @@ def fold_interaction(row: UserRow, interaction: Interaction, scheme: Scheme) -> 
     if target is None:
         _add_loose(row, heard, scheme)
     else:
-        post = _find(row, target)
+        memo = memo_of(row)
+        post = memo.posts.get(target)
         if post is None:
             heard.waiting_for = target
         else:
             _attach(post, kind)
             weigh(post, scheme)
+            memo.changed()
     row.heard.append(heard)
     while len(row.heard) > scheme.interaction_memory or _are_too_long(row.heard):
         oldest = row.heard.pop(0)
         if oldest.waiting_for is not None:
             _add_loose(row, oldest, scheme)
     return Outcome.HEARD
-
-
-def _find(row: UserRow, post_id: str) -> RememberedPost | None:
-    # The newest posts are asked for most often.
-    for post in reversed(row.remembered):
-        if post.id == post_id:
-            return post
-    return None
 
 
 def _is_forgotten(row: UserRow, post: Post, scheme: Scheme) -> bool:
@@ -153,9 +151,9 @@ def _observe(row: UserRow, known: RememberedPost, post: Post, scheme: Scheme) ->
         if count is not None:
             known.counts[index] = count
     weigh(known, scheme)
-    if known.url is None:
+    memo_of(row).changed()
+    if known.url is None and any(known is one for one in row.remembered[-MOST_URLS:]):
         known.url = post.url
-        _drop_old_urls(row.remembered)
     return Outcome.OBSERVED
 
 
@@ -177,35 +175,58 @@ def _remember(row: UserRow, post: Post, features: TextFeatures, scheme: Scheme) 
     row.posts += 1
     row.logits_norms += features.logits_norm or 0.0
     _blend_embedding(row, post.created_at, features, scheme)
-    place = bisect(row.remembered, _order(entry), key=_order)
-    row.remembered.insert(place, entry)
-    _compare(row.remembered, entry, place)
-    _drop_old_urls(row.remembered)
+    _insert(row, entry)
     while len(row.remembered) > scheme.post_memory or _are_too_long(row.remembered):
-        _settle(row, row.remembered.pop(0), scheme)
+        _let_go(row, scheme)
+
+
+def _insert(row: UserRow, entry: RememberedPost) -> None:
+    """Put a post in its place, and set who is nearest to whom."""
+    remembered, memo = row.remembered, memo_of(row)
+    is_newest = not remembered or _order(entry) > _order(remembered[-1])
+    place = len(remembered) if is_newest else bisect(remembered, _order(entry), key=_order)
+    _compare(remembered, memo.signatures, entry, place)
+    remembered.insert(place, entry)
+    memo.posts[entry.id] = entry
+    memo.signatures.insert(place, signature_number(entry.signature))
+    if len(remembered) > MOST_URLS:
+        remembered[-MOST_URLS - 1].url = None
+    if is_newest:
+        memo.appended(entry)
+        return
+    memo.changed()
+    if place < len(remembered) - MOST_URLS:
+        entry.url = None
+
+
+def _let_go(row: UserRow, scheme: Scheme) -> None:
+    """Settle the oldest post."""
+    memo, oldest = memo_of(row), row.remembered.pop(0)
+    del memo.posts[oldest.id], memo.signatures[0]
+    memo.changed()
+    _settle(row, oldest, scheme)
 
 
 def _order(post: RememberedPost) -> tuple[int, str]:
     return (post.created_at, post.id)
 
 
-def _compare(remembered: list[RememberedPost], entry: RememberedPost, place: int) -> None:
+def _compare(
+    remembered: Sequence[RememberedPost],
+    signatures: Sequence[int],
+    entry: RememberedPost,
+    place: int,
+) -> None:
     """Set the new post's distance to its predecessors, and shorten its successors' to it."""
     if not entry.signature:
         return
-    earlier = [post.signature for post in remembered[:place] if post.signature]
-    if earlier:
-        entry.nearest = min(nearest_distances(entry.signature, earlier))
-    for post in remembered[place + 1 :]:
-        if post.signature:
-            distance = nearest_distances(entry.signature, [post.signature])[0]
-            if post.nearest < 0 or distance < post.nearest:
-                post.nearest = distance
-
-
-def _drop_old_urls(remembered: list[RememberedPost]) -> None:
-    for post in remembered[:-MOST_URLS]:
-        post.url = None
+    own = signature_number(entry.signature)
+    distances = [(own ^ other).bit_count() if other >= 0 else _FAR for other in signatures]
+    nearest = min(distances[:place], default=_FAR)
+    entry.nearest = nearest if nearest < _FAR else -1
+    for post, distance in zip(remembered[place:], distances[place:], strict=True):
+        if distance < _FAR and (post.nearest < 0 or distance < post.nearest):
+            post.nearest = distance
 
 
 def _are_too_long(entries: Sequence[RememberedPost | HeardInteraction]) -> bool:

@@ -10,7 +10,7 @@ it reads past them and keeps them (`later_fields`). Anything else, a new field o
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -79,8 +79,11 @@ class Transition(msgspec.Struct, array_like=True, gc=False):
     event: bytes
 
 
-class UserRow(msgspec.Struct, array_like=True, gc=False):
+class UserRow(msgspec.Struct, array_like=True, dict=True):
     """All that is kept of one user; `core.aggregate` folds events into it in place."""
+
+    #: what is worked out of it (`core.memo`); no field, so it is in no bytes and no comparison
+    memo: ClassVar[Any] = None
 
     platform: str
     user_id: str

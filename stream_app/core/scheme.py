@@ -62,6 +62,8 @@ class Scheme:
         kinds = tuple(self.weights.get(name, 0.0) for name in KINDS)
         object.__setattr__(self, "count_weights", counts)
         object.__setattr__(self, "kind_weights", kinds)
+        weighted = tuple((index, weight) for index, weight in enumerate(counts) if weight)
+        object.__setattr__(self, "weighted_counts", weighted)
         attention = 0.0 if self.is_article else self.exponents["attention"]
         if not self.is_article and attention <= 0:
             msg = "the exponent of attention must be above 0, or scores would not decay"
@@ -76,6 +78,8 @@ class Scheme:
     # Set in __post_init__; declared for the type checker.
     count_weights: tuple[float, ...] = field(init=False, repr=False, compare=False)
     kind_weights: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    #: of the counts that weigh anything: index in COUNT_FIELDS, and weight
+    weighted_counts: tuple[tuple[int, float], ...] = field(init=False, repr=False, compare=False)
     #: scores fall by exp(-kappa) a millisecond while nothing happens
     kappa: float = field(init=False, repr=False, compare=False)
     #: tier's name -> level, from 1

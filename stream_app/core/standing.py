@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import msgspec
 
 from stream_app.core.decay import LN2, combine, decay_factor
-from stream_app.core.originality import originality_at
+from stream_app.core.memo import PostSums, memo_of
 from stream_app.core.row import UserRow
 from stream_app.core.scheme import Scheme
 from stream_app.messages import EventUser, Factor
@@ -61,41 +62,6 @@ class Standing(msgspec.Struct, array_like=True, frozen=True):
         )
 
 
-class PostSums(msgspec.Struct):
-    """Decayed sums over all posts of a row, as of `at` (ms)."""
-
-    at: int
-    attention: float
-    weight: float
-    log_engagement: float
-    originality: float
-    originality_weight: float
-
-
-def post_sums(row: UserRow, scheme: Scheme) -> PostSums:
-    """Sum the row's posts, remembered and settled, as of its newest post."""
-    settled = row.settled
-    at = row.newest_post_at
-    half_life = scheme.half_life_ms
-    fade = decay_factor(settled.at, at, half_life) if settled.weight else 0.0
-    attention = settled.attention * fade
-    weight = settled.weight * fade
-    logs = settled.log_engagement * fade
-    original = settled.originality * fade
-    original_weight = settled.originality_weight * fade
-    log1p = math.log1p
-    for post in row.remembered:
-        w = 2.0 ** ((post.created_at - at) / half_life)
-        drawn = post.engagement
-        attention += w * (1.0 + drawn)
-        weight += w
-        logs += w * log1p(drawn)
-        if post.signature:
-            original += w * originality_at(post.nearest)
-            original_weight += w
-    return PostSums(at, attention, weight, logs, original, original_weight)
-
-
 def loose_sum(row: UserRow, scheme: Scheme) -> tuple[float, int]:
     """Decayed weight of the interactions that belong to no remembered post, and its time (ms)."""
     value, at = row.loose, row.loose_at
@@ -107,17 +73,33 @@ def loose_sum(row: UserRow, scheme: Scheme) -> tuple[float, int]:
     return value, at
 
 
-def standing_of(row: UserRow, scheme: Scheme) -> Standing | None:
-    """The standing of a row as of its newest event; None for a user without posts."""
-    if not row.posts:
-        return None
-    sums = post_sums(row, scheme)
+class _Figures(NamedTuple):
+    """What a score is made of, and the score (`Standing` says what each means)."""
+
+    z: float
+    as_of: int
+    reach: float
+    attention: float
+    log_resonance: float
+    text: float
+    text_known: bool
+    sums: PostSums
+
+
+def z_of(row: UserRow, scheme: Scheme) -> float | None:
+    """`standing_of(row).z`, for less than half of its cost."""
+    return _figures(row, scheme).z if row.posts else None
+
+
+def _figures(row: UserRow, scheme: Scheme) -> _Figures:
+    """Of a row with posts, as of its newest event."""
+    sums = memo_of(row).sums(row, scheme.half_life_ms)
     attention, as_of = sums.attention, sums.at
-    loose, loose_at = loose_sum(row, scheme)
-    if loose:
-        attention = combine(attention, as_of, loose, loose_at, scheme.half_life_ms)
-        as_of = max(as_of, loose_at)
-    known = row.follower_count is not None
+    if row.loose or row.heard:
+        loose, loose_at = loose_sum(row, scheme)
+        if loose:
+            attention = combine(attention, as_of, loose, loose_at, scheme.half_life_ms)
+            as_of = max(as_of, loose_at)
     reach = float(row.follower_count if row.follower_count is not None else scheme.neutral_reach)
     log_resonance = sums.log_engagement / sums.weight
     if scheme.is_article:
@@ -125,18 +107,28 @@ def standing_of(row: UserRow, scheme: Scheme) -> Standing | None:
     else:
         text_known = sums.originality_weight > _LEAST_WEIGHT
         text = sums.originality / sums.originality_weight if text_known else 1.0
+    z = _landmark_log(reach, attention, as_of, log_resonance, text, scheme)
+    return _Figures(z, as_of, reach, attention, log_resonance, text, text_known, sums)
+
+
+def standing_of(row: UserRow, scheme: Scheme) -> Standing | None:
+    """The standing of a row as of its newest event; None for a user without posts."""
+    if not row.posts:
+        return None
+    found = _figures(row, scheme)
+    sums = found.sums
     return Standing(
         key=row.key,
-        z=_landmark_log(reach, attention, as_of, log_resonance, text, scheme),
-        as_of=as_of,
-        reach=reach,
-        reach_known=known,
-        attention=attention,
-        resonance=math.exp(log_resonance),
-        text=text,
-        text_known=text_known,
-        decayed_posts=sums.weight * decay_factor(sums.at, as_of, scheme.half_life_ms),
-        log_engagement=log_resonance,
+        z=found.z,
+        as_of=found.as_of,
+        reach=found.reach,
+        reach_known=row.follower_count is not None,
+        attention=found.attention,
+        resonance=math.exp(found.log_resonance),
+        text=found.text,
+        text_known=found.text_known,
+        decayed_posts=sums.weight * decay_factor(sums.at, found.as_of, scheme.half_life_ms),
+        log_engagement=found.log_resonance,
         posts=row.posts,
         newest_post_at=row.newest_post_at,
         platform=row.platform,
