@@ -17,7 +17,7 @@ from stream_app.core.aggregate import fold_post, new_row
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.row import UserRow, encode_row
 from stream_app.core.scheme import Scheme
-from stream_app.core.standing import standing_of
+from stream_app.core.standing import z_of
 from stream_app.core.tiers import Line, draw
 from stream_app.engine.batch import Touched
 from stream_app.engine.decider import Decider
@@ -89,9 +89,9 @@ class Writer:
         self._topic = topic
         sketch = QuantileSketch()
         for user in users(0, DRAWN_FROM, seed):
-            standing = standing_of(folded(user, scheme, topic, [0] * len(user.posts)), scheme)
-            assert standing is not None
-            sketch.insert(standing.z)
+            z = z_of(folded(user, scheme, topic, [0] * len(user.posts)), scheme)
+            assert z is not None
+            sketch.insert(z)
         mark = START_MS + SPAN_MS
         line = Line(1, mark, mark, sketch.n, draw(sketch, scheme), {}, scheme.formula)
         self._partition = Partition(0, PartitionMeta(line=line), scheme)
@@ -111,8 +111,8 @@ class Writer:
             post_id=user.posts[-1].id,
         )
         self._decider.decide(touched)
-        assert touched.standing is not None
-        return number, encode_row(row, touched.standing.z, self._scheme.formula)
+        assert touched.z is not None
+        return number, encode_row(row, touched.z, self._scheme.formula)
 
 
 def without_tier(row: UserRow) -> UserRow:

@@ -90,7 +90,8 @@ def memo_of(row: UserRow) -> Memo:
     """The row's memo, made where there is none yet."""
     memo: Memo | None = row.memo
     if memo is None:
-        memo = row.memo = Memo(row)  # type: ignore[misc]  - of the class where there is none
+        memo = Memo(row)
+        vars(row)["memo"] = memo  # over the class's, which says that there is none
     return memo
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stream_app.core.row import UserRow
-from stream_app.core.standing import Standing
 from stream_app.engine.partition import Partition
 from stream_app.messages import Cause, KolEvent
 
@@ -19,7 +18,8 @@ class Touched:
     row: UserRow
     #: the last event that had an effect; None while the batch only repeated known ones
     cause: Cause | None = None
-    standing: Standing | None = None
+    #: by `standing.z_of`; None without posts
+    z: float | None = None
     level: int = 0
 
 

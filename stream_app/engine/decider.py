@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from stream_app.core.columns import Columns
 from stream_app.core.quantile_sketch import QuantileSketch
 from stream_app.core.row import Transition
 from stream_app.core.scheme import Scheme
-from stream_app.core.standing import standing_of
+from stream_app.core.standing import standing_of, z_of
 from stream_app.core.tiers import Line, TierLine, decide, percentile
 from stream_app.core.transitions import transition_event
 from stream_app.engine.batch import Touched
 from stream_app.engine.partition import Partition
-from stream_app.messages import KolEvent, encode_event
+from stream_app.messages import Cause, KolEvent, encode_event
 
 
 class Decider:
@@ -30,43 +28,47 @@ class Decider:
         self._line: tuple[Line | None, list[TierLine]] = None, []
 
     def decide(self, touched: Touched) -> KolEvent | None:
-        """Set standing, level and tier of a touched user; the event where the tier changes.
+        """Set z, level and tier of a touched user; the event where the tier changes.
 
         Once per user and batch. The event is kept in the row, to be sent again after a crash.
         """
         if touched.cause is None:
             return None
         row, scheme, line = touched.row, self._scheme, touched.partition.meta.line
-        standing = standing_of(row, scheme)
-        level = scheme.level_of(row.tier)
-        touched.standing, touched.level = standing, level
-        if standing is None or line is None:
+        z = touched.z = z_of(row, scheme)
+        level = touched.level = scheme.level_of(row.tier)
+        if z is None or line is None:
             return None
         counted = touched.partition.is_eligible(row.posts, row.newest_post_at)
-        new = decide(standing.z, counted=counted, level=level, lines=self._lines(line))
-        if new == level:
-            return None
+        new = decide(z, counted=counted, level=level, lines=self._lines(line))
+        return None if new == level else self._change(touched, touched.cause, line, new, counted)
+
+    def _change(
+        self, touched: Touched, cause: Cause, line: Line, level: int, counted: bool
+    ) -> KolEvent:
+        """Put a user with posts on another level."""
+        row, scheme = touched.row, self._scheme
+        standing = standing_of(row, scheme)
+        assert standing is not None  # noqa: S101  - she has a z
         now = self.high_mark()
         occurred_at = now if now is not None else standing.as_of
         event = transition_event(
             standing,
-            level=new,
+            level=level,
             from_tier=row.tier,
             line=line,
-            cause=touched.cause,
+            cause=cause,
             occurred_at=occurred_at,
             percentile=self._percentile(standing.z) if counted else None,
             scheme=scheme,
         )
-        cause = touched.cause
         row.tier = event.tier
         row.tier_since = occurred_at if event.tier is not None else None
         if cause.threshold_version is not None:
             row.transition = Transition("", cause.threshold_version, encode_event(event))
         else:
             row.transition = Transition(cause.topic or "", cause.offset or 0, encode_event(event))
-        touched.standing = msgspec.structs.replace(standing, tier=event.tier)
-        touched.level = new
+        touched.level = level
         return event
 
     def moved_by(self, line: Line, columns: Columns) -> list[int]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from stream_app.core.columns import Columns
 from stream_app.core.quantile_sketch import QuantileSketch
-from stream_app.core.row import decode_row
+from stream_app.core.row import UserRow, decode_row
 from stream_app.core.row_headers import decode_headers
 from stream_app.core.scheme import Scheme
-from stream_app.core.standing import Standing, standing_of
+from stream_app.core.standing import Standing, z_of
 from stream_app.engine.internal_records import PartitionMeta, Snapshot
 
 #: Rows whose bytes are in memory at a time while all are read.
@@ -54,16 +54,16 @@ class Partition:
         return edge is None or newest_post_at >= edge
 
     def update(
-        self, key: bytes, standing: Standing | None, level: int, *, version: int = 0
+        self, key: bytes, row: UserRow, z: float | None, level: int, *, version: int = 0
     ) -> None:
-        """Let columns and sketch follow a row that was written."""
+        """Let columns and sketch follow a row that was written; z is None for one without posts."""
         self.standings.pop(key, None)
         self.changed = True
-        if standing is None:
+        if z is None:
             self.columns.update(key, float("-inf"), 0, False, level, version)
             return
-        eligible = self.is_eligible(standing.posts, standing.newest_post_at)
-        self.columns.update(key, standing.z, standing.newest_post_at, eligible, level, version)
+        newest = row.newest_post_at
+        self.columns.update(key, z, newest, self.is_eligible(row.posts, newest), level, version)
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Build columns and sketch from the rows. Raises ValueError for an unknown format."""
@@ -76,9 +76,9 @@ class Partition:
         scheme, headers = self._scheme, decode_headers(rows)
         z = headers.z.copy()
         for index in ((headers.formula != scheme.formula) & (headers.posts > 0)).nonzero()[0]:
-            standing = standing_of(decode_row(rows[index]), scheme)
-            if standing is not None:
-                z[index] = standing.z
+            found = z_of(decode_row(rows[index]), scheme)
+            if found is not None:
+                z[index] = found
         level = np.zeros(len(rows), np.int8)
         for index, tier in headers.tiers.items():
             level[index] = scheme.level_of(tier)

@@ -13,6 +13,7 @@ the same id.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -38,7 +39,7 @@ from stream_app.engine.row_cache import RowCache
 from stream_app.engine.unsent import read_unsent, unsent_writes
 from stream_app.engine.user_table import UserTable, Write, meta_key
 from stream_app.errors import OrderError
-from stream_app.messages import Cause, TextFeatures, decode_kept_event
+from stream_app.messages import Cause, Post, TextFeatures, decode_kept_event
 
 
 class Scorer:
@@ -76,7 +77,10 @@ class Scorer:
         for message, verdict in items:
             partition = batch.partitions[message.partition]
             if isinstance(verdict, Accepted):
-                known = await self._features(batch, partition, verdict, features)
+                post = verdict.post
+                known = None if post is None else features.get(post.text)
+                if post is not None and known is None:
+                    known = await self._features(batch, partition, verdict, post)
                 self._fold(batch, partition, message, verdict, known)
             elif isinstance(verdict, Rejected):
                 await self._outbox.dead_letter(message, verdict)
@@ -91,22 +95,13 @@ class Scorer:
         await self._commit(batch)
 
     async def _features(
-        self,
-        batch: Batch,
-        partition: Partition,
-        verdict: Accepted,
-        features: Mapping[str, TextFeatures],
+        self, batch: Batch, partition: Partition, verdict: Accepted, post: Post
     ) -> TextFeatures | None:
-        """Features of a post's text, where folding it takes them."""
-        post = verdict.post
-        if post is None:
-            return None
-        known = features.get(post.text)
-        if known is None:
-            row = self._touch(batch, partition, verdict).row
-            if needs_features(row, post, self._scheme):
-                return await self._encode_text(post.text)
-        return known
+        """Features of a post's text that was not encoded ahead, where folding it takes them."""
+        row = self._touch(batch, partition, verdict).row
+        if needs_features(row, post, self._scheme):
+            return await self._encode_text(post.text)
+        return None
 
     def _fold(
         self,
@@ -274,8 +269,8 @@ class Scorer:
             for write in unsent_writes(partition, [e for n, e in batch.events if n == number])
         ]
         for touched in changed:
-            z = touched.standing.z if touched.standing is not None else float("-inf")
-            data = encode_row(touched.row, z, scheme.formula)
+            z = touched.z
+            data = encode_row(touched.row, -math.inf if z is None else z, scheme.formula)
             writes.append(Write(touched.partition.number, touched.key, data))
         writes += [
             Write(number, meta_key(number), encode(partition.meta))
@@ -287,7 +282,9 @@ class Scorer:
             self._rows.put(touched.partition.number, touched.key, touched.row)
             transition = touched.row.transition
             version = transition.position if transition and not transition.topic else 0
-            touched.partition.update(touched.key, touched.standing, touched.level, version=version)
+            touched.partition.update(
+                touched.key, touched.row, touched.z, touched.level, version=version
+            )
         for number, partition in batch.partitions.items():
             partition.changed = True
             partition.changelog_offset = self._table.changelog_offset(number)

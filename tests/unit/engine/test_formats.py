@@ -44,7 +44,7 @@ RECORDS: list[Any] = [
 ]
 
 
-class NewerRow(UserRow, array_like=True, gc=False):
+class NewerRow(UserRow, array_like=True):
     """The row of a later version."""
 
     mood: dict[str, list[int]] = msgspec.field(default_factory=dict)

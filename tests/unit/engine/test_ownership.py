@@ -180,10 +180,11 @@ def test_a_partition_loaded_from_its_rows_is_the_one_that_followed_them(
             row.transition = Transition("", 7, b"{}")
         standing = standing_of(row, scheme)
         level, version = scheme.level_of(row.tier), 7 if number == 5 else 0
-        followed.update(row.key.encode(), standing, level, version=version)
+        z = None if standing is None else standing.z
+        followed.update(row.key.encode(), row, z, level, version=version)
         # Some as another formula left them.
-        z, formula = (standing.z if standing else -math.inf), scheme.formula
-        written = encode_row(row, z if number < 6 else -1.0, formula if number < 6 else 1)
+        stored, formula = (-math.inf if z is None else z), scheme.formula
+        written = encode_row(row, stored if number < 6 else -1.0, formula if number < 6 else 1)
         rows[row.key.encode()] = written
     loaded.load(rows.items())
     ours, theirs = loaded.columns, followed.columns
