@@ -14,8 +14,8 @@ from enum import Enum
 from operator import attrgetter
 
 import msgspec
-import numpy as np
 
+from stream_app.core.blending import Blending
 from stream_app.core.decay import combine, decay_factor
 from stream_app.core.memo import memo_of, signature_number
 from stream_app.core.originality import originality_at
@@ -23,9 +23,6 @@ from stream_app.core.row import HeardInteraction, RememberedPost, SettledPosts, 
 from stream_app.core.scheme import Scheme
 from stream_app.messages import COUNT_FIELDS, KINDS, Interaction, Post, TextFeatures
 from stream_app.messages.fields import MAX_COUNT
-
-#: Half precision, as rows and features carry embeddings.
-_HALF = np.dtype("<f2")
 
 #: Beyond any distance between two signatures: there is none to compare with.
 _FAR = 1 << 30
@@ -77,11 +74,18 @@ def needs_features(row: UserRow | None, post: Post, scheme: Scheme) -> bool:
     return post.id not in memo_of(row).posts and not _is_forgotten(row, post, scheme)
 
 
-def fold_post(row: UserRow, post: Post, features: TextFeatures | None, scheme: Scheme) -> Outcome:
+def fold_post(
+    row: UserRow,
+    post: Post,
+    features: TextFeatures | None,
+    scheme: Scheme,
+    blending: Blending | None = None,
+) -> Outcome:
     """Fold one post, or one more observation of it, into the row.
 
     `features` are those of the text; they may be None where `needs_features` says no. A text is
-    scored once: a later observation of the same id changes counts alone.
+    scored once: a later observation of the same id changes counts alone. With `blending` the row's
+    embedding is moved only when that is settled.
     """
     _judge_person(row, post)
     known = memo_of(row).posts.get(post.id)
@@ -93,6 +97,10 @@ def fold_post(row: UserRow, post: Post, features: TextFeatures | None, scheme: S
         msg = f"the text of a new post was not encoded: {post.id!r}"
         raise ValueError(msg)
     _remember(row, post, features, scheme)
+    moves = Blending() if blending is None else blending
+    moves.add(row, post.created_at, features, scheme.half_life_ms)
+    if blending is None:
+        moves.settle()
     return Outcome.NEW
 
 
@@ -174,7 +182,6 @@ def _remember(row: UserRow, post: Post, features: TextFeatures, scheme: Scheme) 
     row.newest_post_at = max(row.newest_post_at, post.created_at) if row.posts else post.created_at
     row.posts += 1
     row.logits_norms += features.logits_norm or 0.0
-    _blend_embedding(row, post.created_at, features, scheme)
     _insert(row, entry)
     while len(row.remembered) > scheme.post_memory or _are_too_long(row.remembered):
         _let_go(row, scheme)
@@ -274,26 +281,6 @@ def _settle(row: UserRow, post: RememberedPost, scheme: Scheme) -> None:
     for index, count in enumerate(post.counts):
         if count is not None:
             row.settled_counts[index] = min(row.settled_counts[index] + count, MAX_COUNT)
-
-
-def _blend_embedding(row: UserRow, at: int, features: TextFeatures, scheme: Scheme) -> None:
-    """Move the decayed mean of embeddings towards the new post's."""
-    if not features.embedding:
-        return
-    newest = max(row.embedding_at, at)
-    old = row.embedding_weight
-    if old:
-        old *= decay_factor(row.embedding_at, newest, scheme.half_life_ms)
-    weight = decay_factor(at, newest, scheme.half_life_ms)
-    total = old + weight
-    if row.embedding and old:
-        both = np.frombuffer(row.embedding + features.embedding, dtype=_HALF).astype(np.float32)
-        shares = np.array([old / total, weight / total], dtype=np.float32)
-        row.embedding = shares.dot(both.reshape(2, -1)).astype(_HALF).tobytes()
-    else:
-        row.embedding = features.embedding
-    row.embedding_weight = total
-    row.embedding_at = newest
 
 
 def copy_row(row: UserRow) -> UserRow:

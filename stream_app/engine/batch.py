@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stream_app.core.blending import Blending
 from stream_app.core.row import UserRow
 from stream_app.engine.partition import Partition
 from stream_app.messages import Cause, KolEvent
@@ -30,3 +31,4 @@ class Batch:
     touched: dict[tuple[int, bytes], Touched] = field(default_factory=dict)
     partitions: dict[int, Partition] = field(default_factory=dict)
     events: list[tuple[int, KolEvent]] = field(default_factory=list)
+    blending: Blending = field(default_factory=Blending)

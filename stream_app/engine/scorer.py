@@ -90,6 +90,7 @@ class Scorer:
             offsets[message.topic] = max(message.offset, offsets.get(message.topic, -1))
         for topic, count in Counter(message.topic for message, _ in items).items():
             self._metrics.events.labels(topic=topic).inc(count)
+        batch.blending.settle()
         for touched in batch.touched.values():
             self._decide(batch, touched)
         await self._commit(batch)
@@ -127,7 +128,7 @@ class Scorer:
             return
         row.offsets[message.topic] = message.offset
         if post is not None:
-            outcome = fold_post(row, post, features, self._scheme)
+            outcome = fold_post(row, post, features, self._scheme, batch.blending)
             kind = "post" if outcome is Outcome.NEW else "observation"
             post_id: str | None = post.id
         else:
