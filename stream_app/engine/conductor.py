@@ -40,10 +40,16 @@ class QuickConductor(Conductor):
         (channel,) = channels
         queue: Any = channel.queue
         fitting = messages[: max(0, queue.maxsize - queue.qsize())]
-        for message in fitting:
-            message.refcount += 1
-            headers = message.headers or None
-            queue.force_put_nowait(Event(app, message.key, message.value, headers, message))
+        if fitting:
+            for message in fitting:
+                message.refcount += 1
+            # As `force_put_nowait` for each.
+            queue._queue.extend(  # noqa: SLF001
+                [Event(app, one.key, one.value, one.headers or None, one) for one in fitting]
+            )
+            queue._unfinished_tasks += len(fitting)  # noqa: SLF001
+            queue._finished.clear()  # noqa: SLF001
+            queue._wakeup_next(queue._getters)  # noqa: SLF001
         if queue.in_pressure_high_state(self._pressure_drop_of(tp)):
             app.sensors.on_topic_buffer_full(tp)
             app.consumer.on_buffer_full(tp)

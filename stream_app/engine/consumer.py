@@ -140,8 +140,8 @@ class SafeConsumer(AcknowledgingConsumer):
         """Messages of these records; those of streams carry their place in the chain."""
         messages = [self._to_message(tp, record) for record in records]
         if not self._is_changelog_tp(tp):
-            for message in messages:
-                link = self.guard.delivered(tp, message.offset)
+            links = self.guard.all_delivered(tp, [record.offset for record in records])
+            for message, link in zip(messages, links, strict=True):
                 message.link = link  # type: ignore[attr-defined]
         return messages
 

@@ -10,7 +10,8 @@ chain is checked where the scoring agent takes them. A seek starts a new chain.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat, zip_longest
 from typing import Any, NamedTuple
 
 from faust.types import TP
@@ -76,24 +77,34 @@ class OrderGuard:
 
     def delivered(self, tp: TP, offset: int) -> Link:
         """The record goes on to the agents. Raises OrderError when one before it was left out."""
-        queue = self._handed.get(tp)
-        expected = queue.popleft() if queue else None
-        if expected != offset:
-            raise OrderError(
-                f"{tp.topic}/{tp.partition}: offset {offset} was delivered, {expected} was due; "
-                "restart the worker, nothing was acknowledged"
-            )
-        number = self._delivered[tp] + 1
-        self._delivered[tp] = number
-        return Link(self._chains[tp], number)
+        (link,) = self.all_delivered(tp, [offset])
+        return link
+
+    def all_delivered(self, tp: TP, offsets: Sequence[int]) -> list[Link]:
+        """These records go on to the agents, as `delivered` says for each."""
+        queue = self._handed.get(tp, deque())
+        expected = [queue.popleft() for _ in range(min(len(offsets), len(queue)))]
+        if expected != offsets:
+            for offset, due in zip_longest(offsets, expected):
+                if offset != due:
+                    raise OrderError(
+                        f"{tp.topic}/{tp.partition}: offset {offset} was delivered, {due} was due; "
+                        "restart the worker, nothing was acknowledged"
+                    )
+        first = self._delivered[tp] + 1
+        self._delivered[tp] += len(offsets)
+        # Plain pairs: to make named ones costs ten times as much.
+        pairs: Any = zip(repeat(self._chains[tp]), range(first, first + len(offsets)), strict=False)
+        return list(pairs)
 
     def taken(self, tp: TP, offset: int, link: Link) -> None:
         """The agent takes the record. Raises OrderError when it is not the next of its chain."""
         last = self._taken.get(tp)
-        due = last.number + 1 if last is not None and last.chain == link.chain else 0
-        if link.number != due or (last is not None and link.chain < last.chain):
+        chain, number = link
+        due = last[1] + 1 if last is not None and last[0] == chain else 0
+        if number != due or (last is not None and chain < last[0]):
             raise OrderError(
-                f"{tp.topic}/{tp.partition}: record {link.number} of chain {link.chain} (offset "
+                f"{tp.topic}/{tp.partition}: record {number} of chain {chain} (offset "
                 f"{offset}) came after {last}; a record was lost on the way: restart the worker, "
                 "nothing was acknowledged"
             )
@@ -101,6 +112,12 @@ class OrderGuard:
 
     def all_taken(self, events: Iterable[Any]) -> None:
         """The agent takes these of Faust's events, as `taken` says for each."""
+        known = self._taken
         for event in events:
             message = event.message
-            self.taken(message.tp, message.offset, message.link)
+            tp, link = message.tp, message.link
+            last = known.get(tp)
+            if last is not None and link[0] == last[0] and link[1] == last[1] + 1:
+                known[tp] = link
+            else:
+                self.taken(tp, message.offset, link)

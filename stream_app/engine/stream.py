@@ -45,9 +45,7 @@ class QuickStream(faust.Stream[Any]):
         generation, acking = app.consumer_generation_id, app.topics.acks_enabled_for
         unacked = app.consumer._unacked_messages  # noqa: SLF001
         events: list[EventT[Any]] = []
-        # An error in the queue: the next turn raises it.
-        while len(events) < _MOST and not queue.empty() and not queue._errors:  # noqa: SLF001
-            event = queue.get_nowait()
+        for event in _taken_at_once(queue):
             message = event.message
             if message.generation_id != generation:
                 continue  # of an assignment that is over: it comes again where it belongs
@@ -57,3 +55,17 @@ class QuickStream(faust.Stream[Any]):
                 unacked.add(message)
             events.append(event)
         return events
+
+
+def _taken_at_once(queue: Any) -> list[EventT[Any]]:
+    """What waits in a queue of Faust's, as its `get_nowait` would give one by one."""
+    if queue._errors:  # noqa: SLF001  - the next turn raises it
+        return []
+    items, putters = queue._queue, queue._putters  # noqa: SLF001
+    taken = [items.popleft() for _ in range(min(_MOST, len(items)))]
+    for _ in range(min(len(taken), len(putters))):
+        queue._wakeup_next(putters)  # noqa: SLF001
+    pending = queue._pending_pressure_drop_callbacks  # noqa: SLF001
+    for _ in range(len(pending)):  # it tells one partition at a time that there is room again
+        queue.maybe_endorse_pressure_drop()
+    return taken
