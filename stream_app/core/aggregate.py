@@ -229,8 +229,10 @@ def _compare(
         return
     own = signature_number(entry.signature)
     distances = [(own ^ other).bit_count() if other >= 0 else _FAR for other in signatures]
-    nearest = min(distances[:place], default=_FAR)
+    nearest = min(distances[:place] if place < len(distances) else distances, default=_FAR)
     entry.nearest = nearest if nearest < _FAR else -1
+    if place == len(distances):
+        return
     for post, distance in zip(remembered[place:], distances[place:], strict=True):
         if distance < _FAR and (post.nearest < 0 or distance < post.nearest):
             post.nearest = distance
