@@ -12,7 +12,6 @@ from stream_app.app import run_worker
 from stream_app.messages import EMBEDDING_DIMENSIONS, TextFeatures
 from stream_app.settings import load_settings
 
-
 _BYTES = 2 * EMBEDDING_DIMENSIONS
 
 
