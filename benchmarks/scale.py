@@ -108,9 +108,14 @@ def leader(options: Namespace, scheme: Scheme, partitions: int) -> dict[str, Any
         for value in data:
             census.take(decode(Snapshot, value))
 
+    def draw_anew() -> None:
+        read()
+        census.line(1, census.merged())
+
     steps: dict[str, Callable[[], object]] = {
         "read_all_snapshots_ms": read,
-        "draw_line_ms": lambda: census.line(1, census.merged()),
+        "draw_line_from_new_snapshots_ms": draw_anew,
+        "draw_line_from_known_ones_ms": lambda: census.line(1, census.merged()),
         "rank_ms": census.ranking,
     }
     report: dict[str, Any] = {"partitions": partitions, "bytes": sum(map(len, data))}
@@ -144,26 +149,12 @@ def measure(options: Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name, KafkaBroker(Path(name)) as broker:
         folder = Path(name)
-        if "workers" in options.parts:
-            report["workers"] = {
-                count: _rates(
-                    lambda n, c=count: backlog_rate(
-                        f"w{c}-{n}", folder, broker.bootstrap, options, c, 8
-                    ),
-                    options.repeats,
-                )
-                for count in (1, 2, 4)
-            }
-        if "partitions" in options.parts:
-            report["partitions"] = {
-                count: _rates(
-                    lambda n, c=count: backlog_rate(
-                        f"p{c}-{n}", folder, broker.bootstrap, options, 1, c
-                    ),
-                    options.repeats,
-                )
-                for count in (4, 32, 256)
-            }
+        for part, counts in (("workers", (1, 2, 4)), ("partitions", (4, 32, 256))):
+            if part in options.parts:
+                report[part] = {
+                    count: _rates(part, count, folder, broker.bootstrap, options)
+                    for count in counts
+                }
         if "users" in options.parts:
             report["users"] = [
                 per_users(f"u{users}", folder, broker.bootstrap, options, users)
@@ -177,8 +168,13 @@ def measure(options: Namespace) -> dict[str, Any]:
     return report
 
 
-def _rates(run: Callable[[int], float], repeats: int) -> dict[str, Any]:
-    found = [run(number) for number in range(repeats)]
+def _rates(part: str, count: int, folder: Path, broker: str, options: Namespace) -> Any:
+    """Events/s of so many workers, or of one worker with so many partitions."""
+    workers, partitions = (count, 8) if part == "workers" else (1, count)
+    found = [
+        backlog_rate(f"{part}-{count}-{number}", folder, broker, options, workers, partitions)
+        for number in range(options.repeats)
+    ]
     return {"events_per_s": statistics.median(found), "all": found}
 
 

@@ -10,6 +10,7 @@ under the same version.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -39,6 +40,10 @@ from stream_app.engine.topics import TopicNames
 _TICKS_PER_RANKING = 2
 
 
+#: Lines and rankings take at most this share of the processor's time, however many partitions.
+_MOST_SHARE = 0.25
+
+
 class Census:
     """The newest snapshot of every partition, and what follows from all of them. Pure."""
 
@@ -59,7 +64,7 @@ class Census:
         if held is not None and _age(snapshot) < _age(held):
             return False
         self._snapshots[snapshot.partition] = snapshot
-        self._sketches[snapshot.partition] = QuantileSketch.deserialize(snapshot.sketch)
+        self._sketches.pop(snapshot.partition, None)
         self._forget_pieces_before(snapshot)
         return True
 
@@ -87,7 +92,13 @@ class Census:
         return len(self._snapshots) == self._partitions
 
     def merged(self) -> QuantileSketch:
-        """The distribution over all eligible users."""
+        """The distribution over all eligible users.
+
+        Snapshots come more often than lines are drawn: only what a line is drawn from is unpacked.
+        """
+        for number, snapshot in self._snapshots.items():
+            if number not in self._sketches:
+                self._sketches[number] = QuantileSketch.deserialize(snapshot.sketch)
         return QuantileSketch.merged(self._sketches.values())
 
     def line(self, version: int, sketch: QuantileSketch) -> Line:
@@ -167,6 +178,8 @@ class Leader:
         self._is_leader = is_leader
         self._metrics = metrics
         self._dirty = False
+        #: the processor's time that drawing took in this turn
+        self._spent_s = 0.0
         #: the line published last, without and with its version, and its sketch
         self._last: tuple[Line, Line, bytes] | None = None
 
@@ -197,6 +210,7 @@ class Leader:
             ticks, ranked = 0, True
             while self._is_leader() and not reader.done():
                 ticks += 1
+                self._spent_s = 0.0
                 if census.is_complete and tail.caught_up.is_set():
                     if self._dirty:
                         self._dirty, ranked = False, False
@@ -204,7 +218,7 @@ class Leader:
                     if not ranked and ticks % _TICKS_PER_RANKING == 0:
                         ranked = True
                         await self._publish_ranking(census, tail.position)
-                await asyncio.sleep(self._interval_s)
+                await asyncio.sleep(max(self._interval_s, self._spent_s / _MOST_SHARE))
             if reader.done():
                 reader.result()
         finally:
@@ -213,9 +227,11 @@ class Leader:
             await asyncio.gather(reader, return_exceptions=True)
 
     async def _publish_line(self, census: Census, version: int) -> None:
+        started = time.thread_time()
         sketch = census.merged()
         data = sketch.serialize()
         line = census.line(version, sketch)
+        self._spent_s += time.thread_time() - started
         content = (msgspec.structs.replace(line, version=0), data)
         if self._last is not None and (self._last[0], self._last[2]) == content:
             return  # only members or the ranking changed: the line stays as it is
@@ -229,7 +245,9 @@ class Leader:
         if self._last is None:
             return
         _, line, data = self._last
+        started = time.thread_time()
         chunks = self._chunks(census, line, data, sequence)
+        self._spent_s += time.thread_time() - started
         sent = [
             await self._send(self._topics.rankings, str(chunk.index), encode(chunk), 0)
             for chunk in chunks
