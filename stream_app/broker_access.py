@@ -164,8 +164,10 @@ def require_access(settings: Settings, *, timeout_s: float = _TIMEOUT_S) -> None
     )
     answer = client.describe_cluster(request_timeout=timeout_s)
     deadline = monotonic() + timeout_s
-    while not answer.done() and monotonic() < deadline:
-        client.poll(_POLL_S)
+    is_over = False
+    while not is_over:
+        is_over = answer.done() or monotonic() >= deadline
+        client.poll(0 if is_over else _POLL_S)
         while said:
             _refuse(settings, said.pop(0))
             # Out of reach under one address of its name; it may be there under the next.
