@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.05
+#: How long it is waited for another address, once one was out of reach.
+_NEXT_ADDRESS_S: Final = 2.0
 
 
 def uses_tls(settings: Settings) -> bool:
@@ -162,10 +164,14 @@ def require_access(settings: Settings, *, timeout_s: float = _TIMEOUT_S) -> None
     )
     answer = client.describe_cluster(request_timeout=timeout_s)
     deadline = monotonic() + timeout_s
-    while not said and not answer.done() and monotonic() < deadline:
-        client.poll(_POLL_S)
-    for error in said:
-        _refuse(settings, error)
+    is_over = False
+    while not is_over:
+        is_over = answer.done() or monotonic() >= deadline
+        client.poll(0 if is_over else _POLL_S)
+        while said:
+            _refuse(settings, said.pop(0))
+            # Out of reach under one address of its name; it may be there under the next.
+            deadline = min(deadline, monotonic() + _NEXT_ADDRESS_S)
 
 
 def _refuse(settings: Settings, error: KafkaError) -> None:

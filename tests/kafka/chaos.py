@@ -182,8 +182,12 @@ def _frozen_in_a_write(scene: Scene, step: Step) -> bool:
     is_frozen = scene.crew.wait(
         lambda: member.worker.has_ended or member.worker.is_frozen(), DEATH_TIMEOUT_S
     )
+    if not is_frozen:  # else she freezes later, when nobody thaws her
+        scene.crew.kill(member)
+        scene.crew.start(member)
+        return False
     _thaw_late(scene, member, step)
-    return is_frozen
+    return True
 
 
 def _thaw_late(scene: Scene, member: Member, step: Step) -> None:

@@ -68,10 +68,10 @@ class Crew:
     def stop(self, member: Member) -> None:
         """In order; fails where she takes longer than supervisors allow."""
         self._count(member)
-        if not member.worker.has_ended:
-            code = member.worker.terminate()
-            if code:
-                self.ended[f"{code} when told to stop: {self._reason(member)}"] += 1
+        if member.worker.has_ended:
+            self._note_end(member)
+        elif code := member.worker.terminate():
+            self.ended[f"{code} when told to stop: {self._reason(member)}"] += 1
         self._gone(member)
 
     def kill(self, member: Member) -> None:
@@ -121,14 +121,17 @@ class Crew:
     def _watch(self) -> None:
         for member in self.wanted:
             if member.worker.has_ended:
-                code = member.worker.wait()
-                self.ended[f"{code}: {self._reason(member)}"] += 1
+                self._note_end(member)
                 self._gone(member)
                 self.start(member)
         if monotonic() >= self._counted + COUNT_EVERY_S:
             self._counted = monotonic()
             for member in self.wanted:
                 self._count(member)
+
+    def _note_end(self, member: Member) -> None:
+        code = member.worker.wait()
+        self.ended[f"{code}: {self._reason(member)}"] += 1
 
     def _count(self, member: Member) -> None:
         if member.is_frozen or member.worker.has_ended:

@@ -1,6 +1,7 @@
 """Faults inside a worker, at the n-th passing of a named point; made from outside by patching.
 
-A fault is written `ACTION@POINT:N`, as in `kill@stored:3` or `refuse@sending:kol-events:1`. Points:
+A fault is written `ACTION@POINT:N`, as in `kill@stored:3` or `refuse@sending:kol-events:1`; with
+`ACTION@POINT:N/OTHER` passings count from the first of another point on. Points:
 
 | point | passed |
 |---|---|
@@ -48,14 +49,17 @@ class Fault(NamedTuple):
     action: str
     point: str
     passing: int
+    #: passings count from the first of this point on; "" for all of them
+    after: str = ""
 
 
 def parse_fault(text: str) -> Fault:
-    action, _, place = text.partition("@")
+    fault, _, after = text.partition("/")
+    action, _, place = fault.partition("@")
     point, _, passing = place.rpartition(":")
     if action not in (*SIGNALS, *ANSWERS, TELL) or not point:
         raise ValueError(f"not a fault: {text}")
-    return Fault(action, point, int(passing))
+    return Fault(action, point, int(passing), after)
 
 
 def install(fault: Fault) -> None:
@@ -63,14 +67,22 @@ def install(fault: Fault) -> None:
     if fault.action in ANSWERS:
         _patch_sending(_answered(fault))
         return
-    act = _acting(fault)
-    topic = fault.point.partition(":")[2]
-    if fault.point.startswith(SENDING):
+    armed: list[Act] = []
+    if fault.after:
+        _at(fault.after, lambda: armed.append(_acting(fault)) if not armed else None)
+        _at(fault.point, lambda: armed[0]() if armed else None)
+    else:
+        _at(fault.point, _acting(fault))
+
+
+def _at(point: str, act: Act) -> None:
+    topic = point.partition(":")[2]
+    if point.startswith(SENDING):
         _patch_sending(_acting_before(act, topic))
-    elif fault.point.startswith(CONFIRMED):
+    elif point.startswith(CONFIRMED):
         _patch_sending(_acting_after(act, topic))
     else:
-        POINTS[fault.point](act)
+        POINTS[point](act)
 
 
 # -- what happens

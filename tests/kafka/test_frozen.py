@@ -13,7 +13,7 @@ from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator
 
 SEED = 1812
 #: Well into the stream, right before a batch's rows go to the changelog.
-FREEZES = "freeze@sending:users-changelog:60"
+FREEZES = "freeze@sending:users-changelog:5/sending:kol-events"
 TELLS = "tell@sending:kol-events:1"
 SCORED_MEANWHILE = 300
 
