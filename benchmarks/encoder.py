@@ -20,8 +20,8 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from benchmarks import environment
 from stream_app.encoder import create_encoder
+from stream_app.encoder.device import resolve_precision
 from stream_app.encoder.loading import model_folder
-from stream_app.encoder.precision import resolve_precision
 from stream_app.settings import load_settings
 
 SEED = 20_240_501
