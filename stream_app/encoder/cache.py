@@ -1,5 +1,5 @@
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from stream_app.encoder.base import Encoder
@@ -7,12 +7,21 @@ from stream_app.messages import TextFeatures
 
 
 class CachedEncoder:
-    """The least recently used texts' features are forgotten first; repeats are encoded once."""
+    """The least recently used texts' features are forgotten first; repeats are encoded once.
 
-    def __init__(self, encoder: Encoder, capacity: int) -> None:
-        """Keep features of at most `capacity` texts, some 0.5 kB each; 0 keeps none."""
+    Texts are the same where the encoder reads the same of them: a copy with another link is known.
+    """
+
+    def __init__(
+        self, encoder: Encoder, capacity: int, *, read: Callable[[str], str] = str
+    ) -> None:
+        """Keep features of at most `capacity` texts, some 0.5 kB each; 0 keeps none.
+
+        `read`: what the encoder is given of a text.
+        """
         self._encoder = encoder
         self._capacity = capacity
+        self._read = read
         self._kept: OrderedDict[bytes, TextFeatures] = OrderedDict()
         #: texts answered from memory or from within the same call, and texts encoded
         self.hits = 0
@@ -23,10 +32,11 @@ class CachedEncoder:
         return self._encoder.identity
 
     def encode(self, texts: Sequence[str]) -> list[TextFeatures]:
-        keys = [blake2b(text.encode(), digest_size=16).digest() for text in texts]
+        readings = [self._read(text) for text in texts]
+        keys = [blake2b(text.encode(), digest_size=16).digest() for text in readings]
         found: dict[bytes, TextFeatures] = {}
         new: dict[bytes, str] = {}
-        for key, text in zip(keys, texts, strict=True):
+        for key, text in zip(keys, readings, strict=True):
             if (features := self._kept.get(key)) is None:
                 new[key] = text
             else:

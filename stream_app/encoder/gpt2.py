@@ -1,24 +1,36 @@
 """Features of texts from the body of a GPT-2. Imports torch: load this module only when needed."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 
+from stream_app.encoder.body import PackedBody
 from stream_app.encoder.logits_norm import LogitsNorm
-from stream_app.encoder.plain_text import plain_text
-from stream_app.encoder.reference import reference_texts
+from stream_app.encoder.packing import Packed, pack, passes
 from stream_app.encoder.signatures import Projection, Vectors
 from stream_app.messages import EMBEDDING_DIMENSIONS, TextFeatures
 
 #: tokens of a reference text that are read: they only fix mean and deviation per dimension
 REFERENCE_TOKENS: Final = 40
+#: texts whose tokens are looked up while those before them are computed elsewhere
+TEXTS_AT_ONCE: Final = 4_096
 _NOTHING: Final = bytes(2 * EMBEDDING_DIMENSIONS)
 
 
+class _Ahead(NamedTuple):
+    """What a device has been told to compute; with CUDA it may not have begun."""
+
+    lengths: list[int]  # tokens of each text
+    rows: list[int]  # the texts that have any, in the order of the passes
+    pooled: list[torch.Tensor]  # of each pass (texts, dimensions), in this machine's memory
+    logits_norms: list[torch.Tensor]  # of each pass (texts,); none where not asked for
+    done: Any  # torch.cuda.Event, or None where all is there already
+
+
 class Gpt2Encoder:
-    """Mean-pooled last hidden states, without the first position and without padding.
+    """Mean-pooled last hidden states, without the first position.
 
     The first position is left out because GPT-2 keeps its attention sink there: its vector is
     hundreds of times longer than the others and the same for every text.
@@ -26,90 +38,107 @@ class Gpt2Encoder:
 
     def __init__(
         self,
-        body: Any,
+        body: PackedBody,
         tokenizer: Any,
         *,
         identity: str,
+        references: Sequence[str],
         max_tokens: int,
         token_budget: int,
         logits_norm: LogitsNorm | None = None,
     ) -> None:
-        """`body`: a GPT2Model in evaluation mode; `token_budget`: tokens of a pass with padding."""
+        """`references`: texts that fix what is average; `token_budget`: most tokens of a pass."""
         self.identity = identity
         self._body = body
         self._tokenizer = tokenizer
-        self._max_tokens = min(max_tokens, body.config.n_positions)
+        self._max_tokens = min(max_tokens, body.positions)
         self._budget = token_budget
         self._logits_norm = logits_norm
-        tokens = [ids[:REFERENCE_TOKENS] for ids in self._tokens(reference_texts())]
-        self._projection = Projection(self._pool(tokens)[0])
+        tokens = [ids[:REFERENCE_TOKENS] for ids in self._tokens(references)]
+        self._projection = Projection(self._finish(self._begin(tokens))[0])
 
     def encode(self, texts: Sequence[str]) -> list[TextFeatures]:
-        if not texts:
-            return []
-        tokens = self._tokens(texts)
-        pooled, logits_norms = self._pool(tokens)
+        features: list[TextFeatures] = []
+        ahead: _Ahead | None = None
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            before = ahead
+            ahead = self._begin(self._tokens(texts[start : start + TEXTS_AT_ONCE]))
+            if before is not None:
+                features += self._features(before)
+        if ahead is not None:
+            features += self._features(ahead)
+        return features
+
+    def _features(self, ahead: _Ahead) -> Iterator[TextFeatures]:
+        pooled, logits_norms = self._finish(ahead)
         norms = np.linalg.norm(pooled, axis=1).tolist()
         embeddings = self._projection.embeddings(pooled)
         signatures = self._projection.signatures(pooled)
-        return [
-            TextFeatures(
-                embedding=embeddings[i].tobytes() if len(ids) > 1 else _NOTHING,
+        for i, length in enumerate(ahead.lengths):
+            yield TextFeatures(
+                embedding=embeddings[i].tobytes() if length > 1 else _NOTHING,
                 embedding_norm=norms[i],
-                signature=signatures[i].tobytes() if len(ids) > 1 else b"",
+                signature=signatures[i].tobytes() if length > 1 else b"",
                 logits_norm=None if self._logits_norm is None else logits_norms[i],
             )
-            for i, ids in enumerate(tokens)
-        ]
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        # The article's method reads a text as it is.
-        plain = list(texts) if self._logits_norm else [plain_text(text) for text in texts]
-        found = self._tokenizer(plain, truncation=True, max_length=self._max_tokens)
+        found = self._tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=self._max_tokens,
+            return_attention_mask=False,
+        )
         ids: list[list[int]] = found["input_ids"]
         return ids
 
-    def _pool(self, tokens: list[list[int]]) -> tuple[Vectors, list[float]]:
-        """Pooled vectors (texts, dimensions) and norms of the logits (0 where not asked for)."""
-        pooled = np.zeros((len(tokens), self._body.config.n_embd), dtype=np.float32)
-        logits_norms = [0.0] * len(tokens)
-        for rows in batches([len(ids) for ids in tokens], self._budget):
-            hidden = self._hidden([tokens[row] for row in rows])
-            for row, states in zip(rows, hidden, strict=True):
-                states = states[: len(tokens[row])]
-                if len(states) > 1:
-                    pooled[row] = states[1:].mean(dim=0).numpy()
-                if self._logits_norm is not None:
-                    logits_norms[row] = self._logits_norm(states)
-        return pooled, logits_norms
-
     @torch.inference_mode()
-    def _hidden(self, tokens: list[list[int]]) -> torch.Tensor:
-        """Last hidden states, fp32, (texts, longest, dimensions).
+    def _begin(self, tokens: list[list[int]]) -> _Ahead:
+        """Compute all passes, or on CUDA ask for them."""
+        lengths = [len(ids) for ids in tokens]
+        rows: list[int] = []
+        pooled: list[torch.Tensor] = []
+        logits_norms: list[torch.Tensor] = []
+        for chosen in passes(lengths, self._budget):
+            texts = pack([tokens[row] for row in chosen], self._body.device)
+            states = self._body(texts)
+            rows += chosen
+            pooled.append(_host(pool(states, texts)))
+            if self._logits_norm is not None:
+                logits_norms.append(_host(self._logits_norm(states, texts)))
+        done = None
+        if self._body.device.type == "cuda":
+            event: Any = torch.cuda.Event
+            done = event()
+            done.record()
+        return _Ahead(lengths, rows, pooled, logits_norms, done)
 
-        Padding stands on the right, where a causal model never looks from a real token: no mask
-        is needed and positions count from 0. What stands at the padding itself is not used.
-        """
-        longest = max(map(len, tokens))
-        padded = np.zeros((len(tokens), longest), dtype=np.int64)
-        for row, ids in zip(padded, tokens, strict=True):
-            row[: len(ids)] = ids
-        states: torch.Tensor = self._body(torch.from_numpy(padded), use_cache=False)[0]
-        return states.float()
+    def _finish(self, ahead: _Ahead) -> tuple[Vectors, list[float]]:
+        """Pooled vectors (texts, dimensions) and norms of the logits, 0 for texts without."""
+        if ahead.done is not None:
+            ahead.done.synchronize()
+        pooled = np.zeros((len(ahead.lengths), self._body.dimensions), dtype=np.float32)
+        logits_norms = np.zeros(len(ahead.lengths))
+        if ahead.rows:
+            pooled[ahead.rows] = np.concatenate([part.numpy() for part in ahead.pooled])
+        if ahead.rows and self._logits_norm is not None:
+            logits_norms[ahead.rows] = np.concatenate([p.numpy() for p in ahead.logits_norms])
+        return pooled, logits_norms.tolist()
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices of texts for one pass each: similar lengths, at most `budget` tokens with padding.
+def pool(states: torch.Tensor, texts: Packed) -> torch.Tensor:
+    """Mean over each text's tokens but the first (texts, dimensions); 0 for a single token."""
+    return torch.cat(
+        [
+            group[:, 1:].mean(dim=1) if group.shape[1] > 1 else torch.zeros_like(group[:, 0])
+            for group in texts.split(states)
+        ]
+    )
 
-    Texts without tokens are in no batch; one longer than the budget has a batch of its own.
-    """
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if not lengths[row]:
-            break
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+
+def _host(tensor: torch.Tensor) -> torch.Tensor:
+    """In this machine's memory; CUDA copies into pinned memory while this thread goes on."""
+    if tensor.device.type != "cuda":
+        return tensor.cpu()
+    here = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return here.copy_(tensor, non_blocking=True)

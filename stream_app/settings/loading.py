@@ -27,7 +27,8 @@ _WRITTEN_IN: Final = re.compile(r"[^/,]+@")
 
 KEPT_WITH_STATE: Final = frozenset(
     {"preset", "half_life", "weights", "post_memory", "interaction_memory"}
-    | {"encoder", "encoder_revision", "max_tokens", "precision"}  # the encoder's identity
+    # the encoder's identity
+    | {"encoder", "encoder_revision", "max_tokens", "layers", "precision"}
 )
 """Settings whose change gives stored numbers another meaning; `fingerprint` carries them."""
 
@@ -107,8 +108,8 @@ def fingerprint(settings: Settings, encoder: str) -> dict[str, str]:
 
     Args:
         settings: all settings.
-        encoder: the encoder's identity, which covers weights, vocabulary, tokens read and
-            precision, whatever the encoder is called and wherever it was loaded from.
+        encoder: the encoder's identity, which covers weights, vocabulary, tokens and
+            layers read and precision, whatever it is called and wherever it was loaded from.
     """
     return {
         "family": "article" if settings.preset == "article" else "engagement",

@@ -124,17 +124,20 @@ class Settings(BaseSettings):
         None, min_length=1, description="commit of a hub encoder; pinned for the default one"
     )
     max_tokens: int = Field(128, ge=1, le=1_024, description="tokens of a text the encoder reads")
+    layers: int = Field(
+        0, ge=0, le=1_024, description="layers of the encoder that are run, from the first; 0: all"
+    )
     token_budget: int = Field(
-        4_096,
-        ge=1,
-        le=1_048_576,
-        description="most tokens in one pass of the encoder, with padding",
+        0, ge=0, le=1_048_576, description="most tokens in one pass of the encoder; 0: by device"
     )
     text_cache: int = Field(
         20_000, ge=0, le=10_000_000, description="texts whose features are kept; about 0.5 kB each"
     )
     precision: Annotated[Literal["auto", "fp32", "bf16"], LowerCase] = Field(
         "auto", description="arithmetic of the encoder: auto, fp32 or bf16"
+    )
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], LowerCase] = Field(
+        "auto", description="where the encoder runs: auto, cpu, cuda or mps"
     )
     torch_threads: int = Field(0, ge=0, le=1_024, description="threads of the encoder; 0: torch's")
 
@@ -208,4 +211,5 @@ def forced_by_preset(preset: str) -> dict[str, Any]:
     if preset.lower() != "article":
         return {}
     # 1,024 tokens: all positions that GPT-2 has (encoder.factory.ARTICLE_TOKENS).
-    return {"precision": "fp32", "leave_margin": 0.0, "active_window": None, "max_tokens": 1_024}
+    whole = {"precision": "fp32", "max_tokens": 1_024, "layers": 0}
+    return whole | {"leave_margin": 0.0, "active_window": None}

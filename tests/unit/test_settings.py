@@ -239,8 +239,10 @@ def test_the_article_leaves_no_choice_of_precision_margin_window_or_tokens(
 ) -> None:
     monkeypatch.setenv("KOL_PRESET", "Article")
     monkeypatch.setenv("KOL_PRECISION", "bf16")
+    monkeypatch.setenv("KOL_LAYERS", "3")
     Path(".env").write_text("KOL_MAX_TOKENS=16\n")
     settings = load_settings(leave_margin=0.05, active_window="5d")
+    assert settings.layers == 0
     assert (settings.precision, settings.leave_margin, settings.active_window) == ("fp32", 0, None)
     assert settings.max_tokens == ARTICLE_TOKENS
     forced = {r["name"]: r["value"] for r in describe(settings) if r["source"] == "preset"}
@@ -249,6 +251,7 @@ def test_the_article_leaves_no_choice_of_precision_margin_window_or_tokens(
         "KOL_LEAVE_MARGIN": 0,
         "KOL_ACTIVE_WINDOW": None,
         "KOL_MAX_TOKENS": ARTICLE_TOKENS,
+        "KOL_LAYERS": 0,
     }
 
 
@@ -326,7 +329,7 @@ CHANGES = {
     "post_memory": 10,
     "interaction_memory": 10,
 }
-IN_THE_ENCODERS_IDENTITY = {"encoder", "encoder_revision", "max_tokens", "precision"}
+IN_THE_ENCODERS_IDENTITY = {"encoder", "encoder_revision", "max_tokens", "layers", "precision"}
 MAY_CHANGE = {
     "broker": "elsewhere:9092",
     "tiers": "kol=0.5",
@@ -338,6 +341,7 @@ MAY_CHANGE = {
     "ranking_size": 10,
     "web_port": 1,
     "batch_size": 7,
+    "device": "cpu",
 }
 
 

@@ -1,3 +1,6 @@
+import gc
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +47,27 @@ def test_the_text_used_longest_ago_is_forgotten_first() -> None:
 
 def test_the_identity_is_the_encoder_s() -> None:
     assert CachedEncoder(FakeEncoder(), 1).identity == FakeEncoder.identity
+
+
+def test_texts_of_which_the_same_is_read_are_one_text() -> None:
+    inner = FakeEncoder()
+    cached = CachedEncoder(inner, 10, read=str.casefold)
+    one, other = cached.encode(["One", "ONE"])
+    [again] = cached.encode(["one"])
+    assert one == other == again == FakeEncoder().encode(["one"])[0]
+    assert (inner.encoded, cached.hits, cached.misses) == (1, 2, 1)
+
+
+def test_a_text_that_is_kept_takes_the_memory_that_its_setting_states() -> None:
+    texts, stated = 2_000, 600  # bytes: "some 0.5 kB each"
+    cached = CachedEncoder(FakeEncoder(), texts)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for first in range(0, 10 * texts, 100):
+            cached.encode([f"text {n}" for n in range(first, first + 100)])
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert taken <= stated * texts
