@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,20 @@ MIB = 1024 * 1024
 
 
 class Running:
-    """A worker whose encoder costs nothing, from its start on.
+    """A worker, from its start on.
 
     Args:
         home: a folder for its log; its state is in `home/state` and outlives it.
         environ: settings.
+        command: what Python is given; by default a worker whose encoder costs nothing.
     """
 
-    def __init__(self, home: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        environ: Mapping[str, str],
+        command: Sequence[str] = ("-m", "benchmarks.null_worker"),
+    ) -> None:
         home.mkdir(exist_ok=True)
         self.port = free_port()
         self._log = home / "log"
@@ -46,7 +52,7 @@ class Running:
         self.started = time.perf_counter()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.null_worker"],
+                [sys.executable, *command],
                 env=dict(os.environ) | dict(environ) | own,
                 stdout=log,
                 stderr=log,

@@ -146,7 +146,8 @@ def _agrees(kind: type[Bf16Linear], device: torch.device) -> bool:
     bias = weight[0].clone()
     sums = [torch.zeros(40, 96, device=device) for _ in range(2)]
     found = []
-    for one, total in zip((kind, Bf16Linear), sums, strict=True):
+    kinds: tuple[type[Bf16Linear], ...] = (kind, Bf16Linear)
+    for one, total in zip(kinds, sums, strict=True):
         linear = one(weight, bias, tanh_gelu)
         linear.add_to(total, rows)
         found.append([linear(rows).float(), linear.activated(rows).float(), total])
