@@ -57,7 +57,7 @@ def fill_disk(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-class NewerRow(UserRow, array_like=True, gc=False):
+class NewerRow(UserRow, array_like=True):
     """The row of a later version, which has added a field."""
 
     #: how often a program of that version has written the row
