@@ -13,7 +13,6 @@ figure is the median over the rounds, with its quartiles beside it.
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median, quantiles
@@ -23,6 +22,7 @@ import torch
 from transformers import AutoTokenizer
 
 from benchmarks import environment
+from benchmarks.encoder.clock import clock
 from benchmarks.encoder.peak import by_kernel
 from benchmarks.encoder.subjects import SEED, Shape, article_loop, texts, write_small_shape
 from stream_app.encoder import create_encoder
@@ -48,9 +48,9 @@ class Contender:
         self._run(self._posts[: max(4, len(self._posts) // 4)])
 
     def measure(self) -> None:
-        start = time.perf_counter()
+        start = clock()
         self._run(self._posts)
-        self.rates.append(len(self._posts) / (time.perf_counter() - start))
+        self.rates.append(len(self._posts) / (clock() - start))
 
 
 def ours(folder: Path | str, device: str, *, logits_norm: bool = False, **options: Any) -> Run:
@@ -61,7 +61,7 @@ def ours(folder: Path | str, device: str, *, logits_norm: bool = False, **option
 def contenders(folder: Path, posts: Sequence[str], device: str) -> dict[str, Contender]:
     bundled = posts if device != "cpu" else list(posts) * MOST_BUNDLED
     found = {
-        "article loop": Contender(article_loop(folder), posts[:ARTICLE_POSTS]),
+        "article loop": Contender(article_loop(folder, device), posts[:ARTICLE_POSTS]),
         "kol-stream auto": Contender(ours(folder, device), posts),
         "kol-stream article preset": Contender(ours(folder, device, logits_norm=True), posts),
         # Repeats would be found: each text is made another by a number before it.
@@ -124,7 +124,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--tokens", default="40", help="tokens of a text, several with commas")
+    parser.add_argument("--one-core", action="store_true", help="one thread; its time at work")
     options = parser.parse_args()
+    if options.one_core:
+        clock.count_one_core()
     if options.threads:
         torch.set_num_threads(options.threads)
     device = resolve_device(options.device)

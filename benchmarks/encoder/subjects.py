@@ -68,17 +68,17 @@ def write_small_shape(folder: Path) -> Path:
     return folder
 
 
-def article_loop(folder: Path) -> Callable[[Sequence[str]], list[float]]:
+def article_loop(folder: Path, device: str = "cpu") -> Callable[[Sequence[str]], list[float]]:
     """Model with its head, one text at a time, fp32, the norm of the logits."""
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     model: Any = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
-    model.eval()
+    model.eval().to(device)
 
     def run(posts: Sequence[str]) -> list[float]:
         norms = []
         for post in posts:
             with torch.no_grad():
-                logits = model(**tokenizer(post, return_tensors="pt")).logits
+                logits = model(**tokenizer(post, return_tensors="pt").to(device)).logits
             norms.append(float(torch.linalg.norm(logits)))
         return norms
 

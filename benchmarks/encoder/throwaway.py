@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -15,7 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from stream_app.encoder import body as product
 from stream_app.encoder.body import PackedBody
-from stream_app.encoder.linear import Activation, Linear, Room, tanh_gelu
+from stream_app.encoder.linear import Activation, Fp32Linear, Linear, Room, tanh_gelu
 from stream_app.encoder.packing import Packed, pack, passes
 
 Tokens = Sequence[Sequence[int]]
@@ -221,3 +222,10 @@ def eight_passes() -> Activation:
     from transformers.activations import NewGELUActivation
 
     return NewGELUActivation()
+
+
+def left_to_a_compiler(model: Any) -> PackedBody:
+    """In fp32, memory and activation as a compiler can plan and fuse them."""
+    make = partial(Fp32Linear, room=FreshRoom())
+    with patch.multiple(product, linear_for=lambda *_: make, SigmoidGelu=torch_gelu):
+        return PackedBody(model, device=str(model.wte.weight.device))
