@@ -61,6 +61,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.sketch
 	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.worker
+	$(BIN)/python -m benchmarks.whole_path
+	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.visibility
 	$(BIN)/python -m benchmarks.event_streams
 	$(BIN)/python -m benchmarks.recovery
