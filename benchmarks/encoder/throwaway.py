@@ -16,7 +16,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from stream_app.encoder import body as product
 from stream_app.encoder.body import PackedBody
-from stream_app.encoder.linear import Activation, Fp32Linear, Linear, Room, tanh_gelu
+from stream_app.encoder.linear import Activation, Bf16Linear, Fp32Linear, Linear, Room, tanh_gelu
 from stream_app.encoder.packing import Packed, pack, passes
 
 Tokens = Sequence[Sequence[int]]
@@ -161,21 +161,12 @@ class Prepacked:
         residual.add_(self._product(rows))
 
 
-class Outward:
-    """F.linear with the weight turned to (out, in)."""
+class Outward(Bf16Linear):
+    """F.linear with the weight turned to (out, in), in the precision that it has."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, activation: Activation) -> None:
         self._weight, self._bias = weight.t().contiguous(), bias
         self._activation = activation
-
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        return F.linear(rows, self._weight, self._bias)
-
-    def activated(self, rows: torch.Tensor) -> torch.Tensor:
-        return self._activation(self(rows))
-
-    def add_to(self, residual: torch.Tensor, rows: torch.Tensor) -> None:
-        residual.add_(self(rows))
 
 
 class Int8(Outward):

@@ -7,7 +7,6 @@ into decayed sums.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect
 from collections.abc import Sequence
 from enum import Enum
@@ -16,10 +15,9 @@ from operator import attrgetter
 import msgspec
 
 from stream_app.core.blending import Blending
-from stream_app.core.decay import combine, decay_factor
-from stream_app.core.memo import memo_of, signature_number
-from stream_app.core.originality import originality_at
-from stream_app.core.row import HeardInteraction, RememberedPost, SettledPosts, UserRow
+from stream_app.core.decay import combine
+from stream_app.core.memo import add_post, memo_of, signature_number
+from stream_app.core.row import HeardInteraction, RememberedPost, UserRow
 from stream_app.core.scheme import Scheme
 from stream_app.messages import COUNT_FIELDS, KINDS, Interaction, Post, TextFeatures
 from stream_app.messages.fields import MAX_COUNT
@@ -207,10 +205,9 @@ def _insert(row: UserRow, entry: RememberedPost) -> None:
 
 
 def _let_go(row: UserRow, scheme: Scheme) -> None:
-    """Settle the oldest post."""
+    """Settle the oldest post; the sums over all posts stay as they are."""
     memo, oldest = memo_of(row), row.remembered.pop(0)
     del memo.posts[oldest.id], memo.signatures[0]
-    memo.changed()
     _settle(row, oldest, scheme)
 
 
@@ -266,20 +263,7 @@ def _add_loose(row: UserRow, heard: HeardInteraction, scheme: Scheme) -> None:
 
 def _settle(row: UserRow, post: RememberedPost, scheme: Scheme) -> None:
     """Let a post go: its contribution stays in the sums, its id is no longer known."""
-    drawn = post.engagement
-    old = row.settled
-    at = max(old.at, post.created_at)
-    fade = decay_factor(old.at, at, scheme.half_life_ms) if old.weight else 0.0
-    weight = decay_factor(post.created_at, at, scheme.half_life_ms)
-    original = originality_at(post.nearest) if post.signature else None
-    row.settled = SettledPosts(
-        at=at,
-        attention=old.attention * fade + weight * (1.0 + drawn),
-        weight=old.weight * fade + weight,
-        log_engagement=old.log_engagement * fade + weight * math.log1p(drawn),
-        originality=old.originality * fade + (weight * original if original is not None else 0.0),
-        originality_weight=old.originality_weight * fade + (0.0 if original is None else weight),
-    )
+    add_post(row.settled, post, scheme.half_life_ms)
     for index, count in enumerate(post.counts):
         if count is not None:
             row.settled_counts[index] = min(row.settled_counts[index] + count, MAX_COUNT)

@@ -62,7 +62,8 @@ class Blending:
         if row.embedding and old:
             self._move(row, old / total, weight / total, features.embedding)
         else:
-            self._forget(row)
+            if id(row) in self._moves:
+                self.settle()  # or a move that is still to be made would come after this
             row.embedding = features.embedding
         row.embedding_weight = total
         row.embedding_at = newest
@@ -77,11 +78,6 @@ class Blending:
         there.embeddings.append(embedding)
         there.old.append(old)
         there.new.append(new)
-
-    def _forget(self, row: UserRow) -> None:
-        """Nothing is left of what the row had: nor do moves matter that were to be made of it."""
-        if id(row) in self._moves:
-            self.settle()
 
     def settle(self) -> None:
         """Make all moves, in the order of each row."""

@@ -7,45 +7,40 @@ summing all of them again for each event would cost more than everything else th
 from __future__ import annotations
 
 import math
-
-import msgspec
+from copy import copy
 
 from stream_app.core.decay import decay_factor
 from stream_app.core.originality import originality_at
-from stream_app.core.row import RememberedPost, UserRow
+from stream_app.core.row import RememberedPost, SettledPosts, UserRow
 
 
-class PostSums(msgspec.Struct, gc=False):
-    """Decayed sums over posts in the order of (created_at, id), as of `at` (ms)."""
+def add_post(sums: SettledPosts, post: RememberedPost, half_life_ms: float) -> None:
+    """One more post in the sums.
 
-    at: int
-    attention: float
-    weight: float
-    log_engagement: float
-    originality: float
-    originality_weight: float
+    They are faded to the time of a newer post, which adds with a weight of 1: so the sums over all
+    posts follow from those over all but the newest, bit for bit.
+    """
+    weight = 1.0
+    if post.created_at < sums.at:
+        weight = decay_factor(post.created_at, sums.at, half_life_ms)
+    else:
+        _fade(sums, decay_factor(sums.at, post.created_at, half_life_ms) if sums.weight else 0.0)
+        sums.at = post.created_at
+    drawn = post.engagement
+    sums.attention += weight * (1.0 + drawn)
+    sums.weight += weight
+    sums.log_engagement += weight * math.log1p(drawn)
+    if post.signature:
+        sums.originality += weight * originality_at(post.nearest)
+        sums.originality_weight += weight
 
-    def add(self, post: RememberedPost, half_life_ms: float) -> None:
-        """One more post, no older than those before it.
 
-        Each sum is faded to the new post's time, and the post adds with a weight of 1: so the sums
-        over all posts follow from those over all but the newest, bit for bit.
-        """
-        if self.weight:
-            fade = decay_factor(self.at, post.created_at, half_life_ms)
-            self.attention *= fade
-            self.weight *= fade
-            self.log_engagement *= fade
-            self.originality *= fade
-            self.originality_weight *= fade
-        drawn = post.engagement
-        self.at = post.created_at
-        self.attention += 1.0 + drawn
-        self.weight += 1.0
-        self.log_engagement += math.log1p(drawn)
-        if post.signature:
-            self.originality += originality_at(post.nearest)
-            self.originality_weight += 1.0
+def _fade(sums: SettledPosts, factor: float) -> None:
+    sums.attention *= factor
+    sums.weight *= factor
+    sums.log_engagement *= factor
+    sums.originality *= factor
+    sums.originality_weight *= factor
 
 
 class Memo:
@@ -61,19 +56,19 @@ class Memo:
     def __init__(self, row: UserRow) -> None:
         self.posts = {post.id: post for post in row.remembered}
         self.signatures = [signature_number(post.signature) for post in row.remembered]
-        self._sums: PostSums | None = None
+        self._sums: SettledPosts | None = None
         self._half_life_ms = 0.0
 
     def appended(self, post: RememberedPost) -> None:
         """The row has a newer post than all others."""
         if self._sums is not None:
-            self._sums.add(post, self._half_life_ms)
+            add_post(self._sums, post, self._half_life_ms)
 
     def changed(self) -> None:
-        """A post has other counts, came before others or went."""
+        """A post has other counts, or came before others."""
         self._sums = None
 
-    def sums(self, row: UserRow, half_life_ms: float) -> PostSums:
+    def sums(self, row: UserRow, half_life_ms: float) -> SettledPosts:
         """Over all the row's posts, remembered and settled; not to be changed."""
         if self._sums is None or self._half_life_ms != half_life_ms:
             self._half_life_ms = half_life_ms
@@ -95,16 +90,9 @@ def memo_of(row: UserRow) -> Memo:
     return memo
 
 
-def _summed(row: UserRow, half_life_ms: float) -> PostSums:
-    settled = row.settled
-    sums = PostSums(
-        settled.at,
-        settled.attention,
-        settled.weight,
-        settled.log_engagement,
-        settled.originality,
-        settled.originality_weight,
-    )
+def _summed(row: UserRow, half_life_ms: float) -> SettledPosts:
+    """What would be settled if all posts were let go."""
+    sums = copy(row.settled)
     for post in row.remembered:
-        sums.add(post, half_life_ms)
+        add_post(sums, post, half_life_ms)
     return sums

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from stream_app.core.decay import LN2, combine, decay_factor
-from stream_app.core.memo import PostSums, memo_of
-from stream_app.core.row import UserRow
+from stream_app.core.memo import memo_of
+from stream_app.core.row import SettledPosts, UserRow
 from stream_app.core.scheme import Scheme
 from stream_app.messages import EventUser, Factor
 
@@ -83,7 +83,7 @@ class _Figures(NamedTuple):
     log_resonance: float
     text: float
     text_known: bool
-    sums: PostSums
+    sums: SettledPosts
 
 
 def z_of(row: UserRow, scheme: Scheme) -> float | None:
