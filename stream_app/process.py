@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 #: A process that has lost its broker ends after so long, in order or not.
 _LAST_S = 10.0
-#: One that was told to stop ends after so long whatever it waits for: supervisors kill after 30 s.
+#: One that was told to stop, or failed, does so whatever it waits for: supervisors kill after 30 s.
 _STOP_S = 25.0
 _NOTHING_LOST = "nothing was lost: what was not committed comes again, and is not counted again"
 #: `max_open_files` of its RocksDB, and some.
@@ -147,8 +147,6 @@ class Beside(Service):
             if not self._app.should_stop:
                 raise
         except Exception as error:
-            if isinstance(error, BrokerError):
-                _end_in_time(error)
             # The Faust app must not go on acknowledging without us.
             await self._app.crash(error)
             raise
@@ -157,11 +155,6 @@ class Beside(Service):
         """Close the web server, and what else is to be closed."""
         await self._server.close()
         self._on_end()
-
-
-def _end_in_time(error: BrokerError) -> None:
-    """Make sure that the process ends: leaving a group in order waits for a broker without end."""
-    _end_later(_LAST_S, lambda: str(error), error.exit_code)
 
 
 def _end_later(seconds: float, why: Callable[[], str | None], code: int) -> None:
@@ -193,6 +186,14 @@ class Process(faust.Worker):
         """Keep why it ends: what breaks after that, such as agents being cancelled, is no news."""
         if self.crash_reason is None:
             super()._crash(reason)
+            self._end_in_time(reason)
+
+    @staticmethod
+    def _end_in_time(reason: BaseException) -> None:
+        """Make sure that it ends: leaving in order can wait without end, as for a lost broker."""
+        known = known_failure(reason)
+        seconds = _LAST_S if isinstance(known, BrokerError) else _STOP_S
+        _end_later(seconds, lambda: str(known or repr(reason)), known.exit_code if known else 1)
 
     def _schedule_shutdown(self, signal: signal.Signals) -> None:
         """Stop in order, within the time that supervisors give, also without a broker."""

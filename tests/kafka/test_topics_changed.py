@@ -26,12 +26,15 @@ from tests.kafka.workers import Workers
 from tests.outcome import compare
 from tests.stream_of_events import INTERACTION_MEMORY, POST_MEMORY, Generator, truth_of
 
+#: A change is seen within seconds, and the end takes as long as a stop may.
+REFUSAL_S = 60.0
+
 MEMORIES = {"post_memory": POST_MEMORY, "interaction_memory": INTERACTION_MEMORY}
 
 
 def last_words(worker: Worker) -> str:
     """The one line for its operator of a worker that has ended by itself, with exit code 2."""
-    assert worker.wait() == 2, worker.log()
+    assert worker.wait(REFUSAL_S) == 2, worker.log()
     (line,) = {
         line
         for line in worker.log_path.read_text().splitlines()

@@ -152,3 +152,35 @@ def test_as_many_files_may_be_open_as_connections_and_rows_need(
     process.allow_open_files(load_settings(web_streams=2_000, partitions=8))
     assert found == ([] if raised is None else [(raised, hard)])
     assert ("raise the limit" in caplog.text) == (raised == 4_096)
+
+
+STUCK = """
+import asyncio
+import faust
+from stream_app import process
+from stream_app.errors import StateError
+
+process._STOP_S = 0.5
+
+class Stuck(process.Process):
+    async def on_start(self) -> None:
+        self._crash(StateError("the topic is another"))
+
+    async def on_stop(self) -> None:
+        await asyncio.Event().wait()
+
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+app = faust.App("any", broker="kafka://127.0.0.1:1")
+app.finalize()
+worker = Stuck(app, loop=loop, broker_is_lost=lambda: None)
+worker.services = []
+worker.run()
+"""
+
+
+def test_a_worker_that_failed_ends_with_its_reason_also_where_its_stop_waits_for_ever() -> None:
+    command = [sys.executable, "-c", STUCK]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert found.returncode == StateError.exit_code
+    assert found.stderr.splitlines()[-1] == "kol: the topic is another"
