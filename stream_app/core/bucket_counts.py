@@ -83,7 +83,7 @@ class BucketCounts:
     def __init__(self, floor: int = NO_FLOOR) -> None:
         self._floor = floor
         self._far: dict[int, int] = {}
-        self.known: tuple[Tally, Ints] | None = None
+        self.known: tuple[Tally, Ints] | None = (Tally(_NONE, _NONE), np.zeros(1, np.int64))
         self._lay_out(_NONE)
 
     def add_one(self, bucket: int, step: int) -> None:
