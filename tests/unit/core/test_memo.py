@@ -1,5 +1,6 @@
 """What is kept beside a row is what would be worked out of its bytes."""
 
+import pytest
 from hypothesis import given
 from msgspec import structs
 
@@ -46,11 +47,12 @@ def test_another_half_life_asks_for_other_sums() -> None:
     assert z_of(row, other) == z_of(copy_row(row), other)
 
 
-def test_the_bytes_of_a_busy_row_follow_it() -> None:
+@pytest.mark.parametrize("url", [None, "https://example.org/"])
+def test_the_bytes_of_a_busy_row_follow_it(url: str | None) -> None:
     scheme = make_scheme(post_memory=MOST_URLS + 8)
     row = new_row("twitter", "u1")
     for number in range(2 * MOST_URLS + 20):
-        post = make_post(id=f"p{number}", url=f"https://example.org/{number}")
+        post = make_post(id=f"p{number}", url=url)
         created_at = NOON + 1000 * (number if number % 7 else number - 9)
         moved = structs.replace(post, created_at=created_at, observed_at=created_at)
         fold_post(row, moved, features_of(""), scheme)
