@@ -101,7 +101,9 @@ junk: st.SearchStrategy[Any] = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(st.characters(), max_size=5)
-    | st.sampled_from([2**63, 2**63 - 1, -1, 0, 1.0, "", "2014-07-01T12:00:00Z", "a\n", "A", "\x85"]),
+    | st.sampled_from(
+        [2**63, 2**63 - 1, -1, 0, 1.0, "", "2014-07-01T12:00:00Z", "a\n", "A", "\x85"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=5,
 )
