@@ -16,7 +16,6 @@ from stream_app.core.later_fields import array_head, head_size
 from stream_app.core.originality import originality_at
 from stream_app.core.row import RememberedPost, SettledPosts, UserRow
 
-
 _encode = msgspec.msgpack.Encoder().encode
 
 

@@ -13,7 +13,7 @@ from stream_app.core.tiers import Line, TierLine, decide, percentile
 from stream_app.core.transitions import transition_event
 from stream_app.engine.batch import Touched
 from stream_app.engine.partition import Partition
-from stream_app.messages import Cause, KolEvent, encode_event
+from stream_app.messages import KolEvent, encode_event
 
 
 class Decider:
@@ -50,7 +50,8 @@ class Decider:
         """Put a user with posts on another level."""
         row, cause, scheme = touched.row, touched.cause, self._scheme
         standing = standing_of(row, scheme)
-        assert standing is not None and cause is not None  # noqa: S101  - she has a z, by an event
+        assert standing is not None  # noqa: S101  - she has a z
+        assert cause is not None  # noqa: S101  - or nothing would be decided
         occurred_at = now if now is not None else standing.as_of
         event = transition_event(
             standing,

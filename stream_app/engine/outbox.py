@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Mapping
 from typing import Any, cast
 
-import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from faust.exceptions import ProducerSendError
 

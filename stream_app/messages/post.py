@@ -24,7 +24,6 @@ from stream_app.messages.fields import (
 from stream_app.messages.times import rfc3339
 from stream_app.messages.user_keys import user_key
 
-
 if TYPE_CHECKING:
     _Ms = int
 else:
