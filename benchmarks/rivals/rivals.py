@@ -24,7 +24,7 @@ class Rival:
     #: arguments of the stream's program
     arguments: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32",)
-    #: texts of a turn, of all: slow ones get fewer
+    #: of the texts or posts of a turn: slow ones get fewer
     share: float = 1.0
     cannot: str = ""
     #: what it does less than a worker of ours, or otherwise
@@ -32,7 +32,7 @@ class Rival:
 
 
 _PROGRAMS: Final = "benchmarks.rivals.programs"
-_FAUST: Final = ("worker", "-l", "warning")
+_FAUST: Final = ("worker", "-l", "warn")
 
 OURS: Final = "kol-stream"
 RIVALS: Final = (
@@ -76,6 +76,7 @@ RIVALS: Final = (
         requirements="faust",
         stream=f"{_PROGRAMS}.faust_tutorial",
         arguments=_FAUST,
+        share=0.1,
         cannot=_ENCODER,
         differs="JSON Records, a table write for each post; the model is called for each post",
     ),
@@ -85,7 +86,7 @@ RIVALS: Final = (
         stream=f"{_PROGRAMS}.faust_take",
         arguments=_FAUST,
         cannot=_ENCODER,
-        differs="bytes and msgspec, a table write for each user of a batch",
+        differs="a table write for each user of a batch; state in memory, as take() and RocksDB exclude each other",
     ),
     Rival(
         name="Quix Streams",

@@ -8,19 +8,26 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import msgspec
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from benchmarks.filling import new_producer, send
 from benchmarks.rivals.environments import environ_of, python_of
 from benchmarks.rivals.programs.job import PARTITIONS
 from benchmarks.rivals.rivals import OURS, Rival
-from benchmarks.worker import load, run_bare_once, run_worker_once
+from benchmarks.running import Running
+from benchmarks.whole_path import posts
+from benchmarks.worker import START_MS, load, run_bare_once
 from stream_app.engine.topics import create_topics
+from stream_app.messages import encode_post
 from stream_app.settings import load_settings
 
 TIMEOUT_S = 420.0
+POLL_S = 0.05
 BARE = "benchmarks.bare_loop"
 
 
@@ -28,78 +35,133 @@ class Round:
     """A topic of posts, which every rival reads once.
 
     Args:
-        number: part of all names, so that nothing is left of earlier rounds.
+        name: part of all names, so that nothing is left of earlier rounds.
         folder: for state, emptied after each.
         batch: posts that are taken together at most, where there are batches.
+        model: a folder with a GPT-2; None where encoding shall cost nothing.
     """
 
-    def __init__(self, number: int, broker: str, folder: Path, batch: int) -> None:
+    def __init__(
+        self, name: str, broker: str, folder: Path, batch: int, model: Path | None = None
+    ) -> None:
         self._broker = broker
         self._folder = folder
-        self._prefix = f"round{number}."
+        self._prefix = f"{name}."
         self._settings = {
             "KOL_BROKER": broker,
             "KOL_PREFIX": self._prefix,
             "KOL_PARTITIONS": str(PARTITIONS),
             "KOL_BATCH_SIZE": str(batch),
+            "KOL_TEXT_CACHE": "0",
             "KOL_LOG_LEVEL": "warning",
         }
         self._batch = batch
+        self._model = model
         self.events = 0
 
     def fill(self, events: int, users: int, seed: int) -> None:
-        """Topics for all, and the posts."""
+        """Topics for all, and the posts: of the sample where they are encoded."""
         for app_id in ("bare", "ours"):
             os.environ.update(self._settings | {"KOL_APP_ID": app_id})
             asyncio.run(create_topics(load_settings()))
-        topic = NewTopic(f"{self._prefix}risen", PARTITIONS, 1)
-        for made in AdminClient({"bootstrap.servers": self._broker}).create_topics([topic]).values():
+        admin = AdminClient({"bootstrap.servers": self._broker})
+        for made in admin.create_topics([NewTopic(f"{self._prefix}risen", PARTITIONS, 1)]).values():
             made.result()
-        load(self._broker, f"{self._prefix}posts", events, users, seed)
+        topic = f"{self._prefix}posts"
+        if self._model is None:
+            load(self._broker, topic, events, users, seed)
+        else:
+            _load_sample(self._broker, topic, events, seed)
         self.events = events
 
     def rate(self, rival: Rival) -> float:
         """Posts/s of one rival from its first post to its last."""
         if rival.name == OURS:
-            environ = dict(os.environ) | self._settings | {"KOL_APP_ID": "ours"}
-            return run_worker_once(environ, self.events)["events_per_s"]
+            return self._ours()
         if rival.stream == BARE:
             environ = dict(os.environ) | self._settings | {"KOL_APP_ID": "bare"}
             return run_bare_once(environ, self.events)
         return self._run(rival)
 
+    def _ours(self) -> float:
+        given = self._settings | {"KOL_APP_ID": "ours"}
+        command = ["-m", "benchmarks.null_worker"]
+        if self._model is not None:
+            given |= {"KOL_ENCODER": str(self._model)}
+            command = ["-m", "stream_app", "worker"]
+        worker = Running(self._folder / "ours", given, command)
+        try:
+            return _rate(lambda: worker.metric("kol_events_total"), self.events)
+        finally:
+            worker.stop()
+            shutil.rmtree(self._folder / "ours", ignore_errors=True)
+
     def _run(self, rival: Rival) -> float:
         assert rival.stream is not None
         name = rival.stream.rpartition(".")[2]
+        events = int(self.events * rival.share)
         state = self._folder / name
         state.mkdir()
         settings = {
             "RIVAL_BROKER": self._broker,
             "RIVAL_TOPIC": f"{self._prefix}posts",
             "RIVAL_OUT": f"{self._prefix}risen",
-            "RIVAL_EVENTS": str(self.events),
+            "RIVAL_EVENTS": str(events),
             "RIVAL_NAME": f"{self._prefix}{name}",
             "RIVAL_FOLDER": str(state),
             "RIVAL_BATCH": str(self._batch),
+            "RIVAL_MODEL": "" if self._model is None else str(self._model),
         }
-        python = python_of(rival.requirements) if rival.requirements else Path(sys.executable)
-        done = subprocess.run(
-            [str(python), "-m", rival.stream, *rival.arguments],
-            env=environ_of(settings),
-            cwd=state,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        shutil.rmtree(state, ignore_errors=True)
-        answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
-        if not answers:
-            raise RuntimeError(f"{rival.name}: {done.stdout[-500:]}{done.stderr[-2000:]}")
-        found = json.loads(answers[-1])
-        if found["events"] < self.events:
-            raise RuntimeError(f"{rival.name} saw {found['events']} posts of {self.events}")
-        return float(found["events"]) / float(found["seconds"])
+        try:
+            return _told(rival, settings, state, events)
+        finally:
+            shutil.rmtree(state, ignore_errors=True)
+
+
+def _load_sample(broker: str, topic: str, events: int, seed: int) -> None:
+    producer = new_producer(broker)
+    for number, post in enumerate(posts(events, seed)):
+        at = START_MS + number * 50
+        timed = msgspec.structs.replace(post, created_at=at, observed_at=at)
+        value = msgspec.json.decode(encode_post(timed))
+        # Programs with a plain reading of the fields want a number.
+        value["created_at"] = at
+        send(producer, topic, msgspec.json.encode(value), key=post.key.encode())
+    producer.flush()
+
+
+def _rate(handled: Callable[[], float], events: int) -> float:
+    """Between the first time that a worker says it has handled some, and the end."""
+    first: tuple[float, float] | None = None
+    while True:
+        count, now = handled(), time.perf_counter()
+        if first is None and count:
+            first = count, now
+        if first is not None and count >= events:
+            return (count - first[0]) / max(now - first[1], 1e-9)
+        time.sleep(POLL_S)
+
+
+def _told(rival: Rival, settings: Mapping[str, str], folder: Path, events: int) -> float:
+    """What the program says at its end."""
+    assert rival.stream is not None
+    python = python_of(rival.requirements) if rival.requirements else Path(sys.executable)
+    done = subprocess.run(
+        [str(python), "-m", rival.stream, *rival.arguments],
+        env=environ_of(dict(settings)),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    answers = [line for line in done.stdout.splitlines() if line.startswith('{"events"')]
+    if not answers:
+        raise RuntimeError(f"{rival.name}: {done.stdout[-500:]}{done.stderr[-2000:]}")
+    found = json.loads(answers[-1])
+    if found["events"] < events:
+        raise RuntimeError(f"{rival.name} saw {found['events']} posts of {events}")
+    return float(found["events"]) / float(found["seconds"])
 
 
 def measure(rivals: Iterable[Rival], rounds: Iterable[Round]) -> dict[str, list[float]]:

@@ -1,6 +1,6 @@
 """Faust as its tutorial has it: Records, one table write for each post, the model called in between.
 
-    python -m benchmarks.rivals.programs.faust_tutorial worker -l warning
+    python -m benchmarks.rivals.programs.faust_tutorial worker -l warn
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from quixstreams import Application, State
 
 from benchmarks.rivals.programs import job, models
 
-norms = (models.one_by_one if job.MODEL else models.free)(job.MODEL)
+norms = (models.in_batches if job.MODEL else models.free)(job.MODEL)
 line = job.Line()
 watch = job.Stopwatch()
 
