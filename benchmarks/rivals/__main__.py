@@ -2,8 +2,8 @@
 
     python -m benchmarks.rivals [--parts encoder,stream,whole] [--rounds 5] [--only NAMES]
 
-- encoder: posts/s of the encoders, with texts of 40 and 128 tokens and a model of GPT-2 small's
-  shape;
+- encoder: posts/s of the encoders with a model of GPT-2 small's shape, and texts of 40 tokens, of
+  128, and of the lengths that tweets have;
 - stream: posts/s of the streams where encoding costs nothing;
 - whole: posts/s of the streams with the bundled model, each with the encoder it is written for.
 
@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.encoder.subjects import write_small_shape
+from benchmarks.encoder.subjects import MIXED, write_small_shape
 from benchmarks.environment import describe
 from benchmarks.figures import ratios, spread
 from benchmarks.rivals import encoders, stream
@@ -58,10 +58,11 @@ def encoder(options: Namespace, folder: Path) -> dict[str, Any]:
     model = write_small_shape(folder / "model")
     found: dict[str, Any] = {}
     for tokens in options.tokens:
+        lengths = MIXED if tokens == "mixed" else [int(tokens)]
         rates, threads = encoders.measure(
-            some, model, tokens, options.texts, options.rounds, folder
+            some, model, lengths, options.texts, options.rounds, folder
         )
-        found[f"{tokens} tokens"] = beside(rates)
+        found["lengths of tweets" if tokens == "mixed" else f"{tokens} tokens"] = beside(rates)
         found["threads"] = threads
     return found
 
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="words")
     parser.add_argument(
-        "--tokens", type=lambda text: list(map(int, text.split(","))), default=[40, 128]
+        "--tokens", type=lambda text: text.split(","), default=["40", "128", "mixed"]
     )
     parser.add_argument("--texts", type=int, default=64, help="of a turn")
     parser.add_argument("--events", type=int, default=200_000, help="of the streams")

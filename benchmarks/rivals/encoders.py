@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -83,19 +84,24 @@ def contenders(
 
 
 def measure(
-    rivals: Iterable[Rival], model: Path, tokens: int, count: int, rounds: int, folder: Path
+    rivals: Iterable[Rival],
+    model: Path,
+    lengths: Sequence[int],
+    count: int,
+    rounds: int,
+    folder: Path,
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Posts/s of each contender in each round, and the threads of each.
 
     Args:
         rivals: those with an encoder.
         model: a folder with a GPT-2.
-        tokens: of each text.
+        lengths: of texts in tokens, again and again.
         count: of texts in a turn; slow contenders get fewer.
         rounds: turns of each.
         folder: for texts and logs.
     """
-    posts = texts(AutoTokenizer.from_pretrained(model), [tokens] * count)
+    posts = texts(AutoTokenizer.from_pretrained(model), list(itertools.islice(itertools.cycle(lengths), count)))
     with contenders(rivals, model, posts, folder) as some:
         for number in range(rounds):
             first = number % len(some)

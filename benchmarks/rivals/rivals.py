@@ -24,8 +24,10 @@ class Rival:
     #: arguments of the stream's program
     arguments: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("fp32",)
-    #: of the texts or posts of a turn: slow ones get fewer
+    #: of a turn's texts, of a stream's posts without and with a model: slow ones get fewer
     share: float = 1.0
+    stream_share: float = 1.0
+    whole_share: float = 1.0
     cannot: str = ""
     #: what it does less than a worker of ours, or otherwise
     differs: str = ""
@@ -76,7 +78,8 @@ RIVALS: Final = (
         requirements="faust",
         stream=f"{_PROGRAMS}.faust_tutorial",
         arguments=_FAUST,
-        share=0.1,
+        stream_share=0.1,
+        whole_share=0.05,
         cannot=_ENCODER,
         differs="JSON Records, a table write for each post; the model is called for each post",
     ),
@@ -85,6 +88,8 @@ RIVALS: Final = (
         requirements="faust",
         stream=f"{_PROGRAMS}.faust_take",
         arguments=_FAUST,
+        stream_share=0.25,
+        whole_share=0.25,
         cannot=_ENCODER,
         differs="a table write for each user of a batch; state in memory, as take() and RocksDB exclude each other",
     ),
@@ -92,6 +97,7 @@ RIVALS: Final = (
         name="Quix Streams",
         requirements="quixstreams",
         stream=f"{_PROGRAMS}.quix",
+        whole_share=0.25,
         cannot=_ENCODER,
         differs="no batches over users: the model is called for each post",
     ),

@@ -99,7 +99,8 @@ class Round:
     def _run(self, rival: Rival) -> float:
         assert rival.stream is not None
         name = rival.stream.rpartition(".")[2]
-        events = int(self.events * rival.share)
+        share = rival.stream_share if self._model is None else rival.whole_share
+        events = int(self.events * share)
         state = self._folder / name
         state.mkdir()
         settings = {

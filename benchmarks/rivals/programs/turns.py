@@ -22,7 +22,7 @@ def serve(create: Create) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", required=True, help="with a GPT-2")
     parser.add_argument("--texts", required=True, help="a file with a JSON list")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--precision", default="fp32", choices=["auto", "fp32", "bf16"])
     options = parser.parse_args()
     out, sys.stdout = sys.stdout, sys.stderr
     import torch
