@@ -125,7 +125,9 @@ def main() -> None:
     options = parser.parse_args()
     report: dict[str, Any] = {
         "benchmark": "rivals",
-        "environment": describe(["faust-streaming", "aiokafka", "msgspec", "torch", "transformers"]),
+        "environment": describe(
+            ["faust-streaming", "aiokafka", "msgspec", "torch", "transformers"]
+        ),
         "seed": options.seed,
         "rounds": options.rounds,
         "rivals": about(chosen(options.only)),

@@ -1,4 +1,4 @@
-"""The encoders' part: the same model and texts, each contender in a process of its own, in turns."""
+"""The encoders' part: the same model and texts, each in a process of its own, in turns."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ class Contender:
         python = python_of(rival.requirements) if rival.requirements else Path(sys.executable)
         self._log = given.with_suffix(".log").open("w+")
         self._process = subprocess.Popen(
-            [str(python), "-m", rival.encoder, "--folder", str(model)]
-            + ["--texts", str(given), "--precision", precision],
+            [
+                *(str(python), "-m", rival.encoder),
+                *("--folder", str(model), "--texts", str(given), "--precision", precision),
+            ],
             env=environ_of({}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -101,7 +103,10 @@ def measure(
         rounds: turns of each.
         folder: for texts and logs.
     """
-    posts = texts(AutoTokenizer.from_pretrained(model), list(itertools.islice(itertools.cycle(lengths), count)))
+    posts = texts(
+        AutoTokenizer.from_pretrained(model),
+        list(itertools.islice(itertools.cycle(lengths), count)),
+    )
     with contenders(rivals, model, posts, folder) as some:
         for number in range(rounds):
             first = number % len(some)

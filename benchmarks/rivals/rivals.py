@@ -91,7 +91,7 @@ RIVALS: Final = (
         stream_share=0.25,
         whole_share=0.25,
         cannot=_ENCODER,
-        differs="a table write for each user of a batch; state in memory, as take() and RocksDB exclude each other",
+        differs="a table write for each user of a batch; take() leaves only a table in memory",
     ),
     Rival(
         name="Quix Streams",

@@ -81,13 +81,9 @@ def main() -> None:
     encoded = op.flat_map_batch("encode", read.oks, encode)
     scored = op.stateful_map("score", encoded, score_post)
     risen = op.filter("risen", scored, lambda told: told[1] is not None)
-    kop.output(
-        "tell", op.map("message", risen, message), brokers=[job.BROKER], topic=job.OUT
-    )
+    kop.output("tell", op.map("message", risen, message), brokers=[job.BROKER], topic=job.OUT)
     init_db_dir(Path(job.FOLDER), 1)
-    cluster_main(
-        flow, [], 0, epoch_interval=EPOCH, recovery_config=RecoveryConfig(job.FOLDER)
-    )
+    cluster_main(flow, [], 0, epoch_interval=EPOCH, recovery_config=RecoveryConfig(job.FOLDER))
     watch.tell()
 
 

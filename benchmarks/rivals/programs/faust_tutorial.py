@@ -1,6 +1,6 @@
-"""Faust as its tutorial has it: Records, one table write for each post, the model called in between.
+"""Faust as its tutorial has it: Records, a table write and a call of the model for each post.
 
-    python -m benchmarks.rivals.programs.faust_tutorial worker -l warn
+python -m benchmarks.rivals.programs.faust_tutorial worker -l warn
 """
 
 from __future__ import annotations

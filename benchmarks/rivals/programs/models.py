@@ -36,7 +36,7 @@ def one_by_one(folder: str, precision: str = "fp32") -> Norms:
 
 
 def in_batches(folder: str, precision: str = "fp32") -> Norms:
-    """What who has read the manual does: no head, padded batches, the mean of each text's tokens."""
+    """As the manual has it: no head, padded batches, the mean over the tokens of each text."""
     import torch
     from transformers import AutoTokenizer, GPT2Model
 
