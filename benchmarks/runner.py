@@ -35,9 +35,12 @@ def run(benchmark: Benchmark, runs: int) -> dict[str, Any]:
         if report is None:
             break
         reports.append(report)
-    figures = {
-        name: found for figure in benchmark.figures for name, found in measured(figure, reports)
-    }
+    figures: dict[str, dict[str, Any]] = {}
+    for figure in benchmark.figures:
+        found = dict(measured(figure, reports))
+        if not found:
+            failed = failed or f"no figure {figure.name} in the report"
+        figures |= found
     return {
         "command": f"python {shlex.join(command)}",
         "runs": runs,
@@ -125,8 +128,7 @@ def _once(command: Sequence[str]) -> tuple[dict[str, Any] | None, str | None]:
         [sys.executable, *command],
         cwd=ROOT,
         env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
