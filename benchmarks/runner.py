@@ -105,9 +105,9 @@ def _values(found: Any, path: Sequence[str | int]) -> Iterator[tuple[str, list[f
                 yield f"{name} {label}".strip(), values
     elif step == "*" and isinstance(found, list):
         yield from _items(found, rest)
-    elif (isinstance(found, dict) and step in found) or (
-        isinstance(found, list) and isinstance(step, int) and step < len(found)
-    ):
+    elif isinstance(found, dict) and step in found:
+        yield from _values(found[step], rest)
+    elif isinstance(found, list) and isinstance(step, int) and step < len(found):
         yield from _values(found[step], rest)
 
 

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them implicitly
+    AdminClient,
+    NewTopic,
+)
 
 from benchmarks.filling import new_producer, send
 from benchmarks.rivals.environments import environ_of, python_of
