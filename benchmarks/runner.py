@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -91,12 +92,7 @@ def _judged(figure: Figure, value: float) -> dict[str, Any]:
 def _values(found: Any, path: Sequence[str | int]) -> Iterator[tuple[str, list[float]]]:
     """What a path leads to, with the names that stood for a "*"; nothing where there is nothing."""
     if not path:
-        if isinstance(found, dict):
-            found = found.get("all", found.get("median"))
-        if isinstance(found, int | float):
-            yield "", [float(found)]
-        elif isinstance(found, list):
-            yield "", list(map(float, found))
+        yield from _numbers(found)
         return
     step, *rest = path
     if step == "*" and isinstance(found, dict):
@@ -105,10 +101,18 @@ def _values(found: Any, path: Sequence[str | int]) -> Iterator[tuple[str, list[f
                 yield f"{name} {label}".strip(), values
     elif step == "*" and isinstance(found, list):
         yield from _items(found, rest)
-    elif isinstance(found, dict) and step in found:
-        yield from _values(found[step], rest)
-    elif isinstance(found, list) and isinstance(step, int) and step < len(found):
-        yield from _values(found[step], rest)
+    else:
+        with contextlib.suppress(LookupError, TypeError):
+            yield from _values(found[step], rest)
+
+
+def _numbers(found: Any) -> Iterator[tuple[str, list[float]]]:
+    if isinstance(found, dict):
+        found = found.get("all", found.get("median"))
+    if isinstance(found, int | float):
+        yield "", [float(found)]
+    elif isinstance(found, list):
+        yield "", list(map(float, found))
 
 
 def _items(found: Sequence[Any], rest: Sequence[str | int]) -> Iterator[tuple[str, list[float]]]:
