@@ -86,8 +86,8 @@ def streams(options: Namespace, folder: Path, part: str) -> dict[str, Any]:
     kafka = folder / f"kafka-{part}"
     kafka.mkdir()
     with KafkaBroker(kafka) as broker:
-        found = beside(stream.measure(some, rounds(broker.bootstrap)))
-    return {**found, "events": events, "batch_size": batch}
+        rates, rose = stream.measure(some, rounds(broker.bootstrap))
+    return {**beside(rates), "events": events, "batch_size": batch, "rose_in_the_last_round": rose}
 
 
 def about(rivals: Sequence[Rival]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it re-exports them implicitly
@@ -62,6 +63,8 @@ class Round:
         self._batch = batch
         self._model = model
         self.events = 0
+        #: how many rises each rival's program told of: about alike, as all do the same
+        self.rose: dict[str, int] = {}
 
     def fill(self, events: int, users: int, seed: int) -> None:
         """Topics for all, and the posts: of the sample where they are encoded."""
@@ -118,9 +121,11 @@ class Round:
             "RIVAL_MODEL": "" if self._model is None else str(self._model),
         }
         try:
-            return _told(rival, settings, state, events)
+            found = _told(rival, settings, state, events)
         finally:
             shutil.rmtree(state, ignore_errors=True)
+        self.rose[rival.name] = found["rose"]
+        return float(found["events"]) / float(found["seconds"])
 
 
 def _load_sample(broker: str, topic: str, events: int, seed: int) -> None:
@@ -147,8 +152,8 @@ def _rate(handled: Callable[[], float], events: int) -> float:
         time.sleep(POLL_S)
 
 
-def _told(rival: Rival, settings: Mapping[str, str], folder: Path, events: int) -> float:
-    """What the program says at its end."""
+def _told(rival: Rival, settings: Mapping[str, str], folder: Path, events: int) -> Any:
+    """What the program says at its end: posts, seconds, rises."""
     assert rival.stream is not None
     python = python_of(rival.requirements) if rival.requirements else Path(sys.executable)
     done = subprocess.run(
@@ -166,17 +171,24 @@ def _told(rival: Rival, settings: Mapping[str, str], folder: Path, events: int) 
     found = json.loads(answers[-1])
     if found["events"] < events:
         raise RuntimeError(f"{rival.name} saw {found['events']} posts of {events}")
-    return float(found["events"]) / float(found["seconds"])
+    return found
 
 
-def measure(rivals: Iterable[Rival], rounds: Iterable[Round]) -> dict[str, list[float]]:
-    """Posts/s of each rival in each round; who begins changes from round to round."""
+def measure(
+    rivals: Iterable[Rival], rounds: Iterable[Round]
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Posts/s of each rival in each round, and the rises that each told of in the last.
+
+    Who begins changes from round to round.
+    """
     some = list(rivals)
     found: dict[str, list[float]] = {rival.name: [] for rival in some}
+    rose: dict[str, int] = {}
     for number, one in enumerate(rounds):
         first = number % len(some)
         for rival in some[first:] + some[:first]:
             rate = one.rate(rival)
             found[rival.name].append(rate)
             sys.stderr.write(f"{rival.name}: {rate:,.0f} posts/s\n")
-    return found
+        rose = one.rose
+    return found, rose
