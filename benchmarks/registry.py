@@ -297,4 +297,5 @@ PARTS: Final = (
     "benchmarks.bare_loop",
     "benchmarks.null_worker",
     "benchmarks.rivals.ours",
+    "benchmarks.rivals.table",
 )

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.bare_loop import Post, Row, fold
 from benchmarks.figures import ratios, spread
 from benchmarks.rivals.programs import job
+from benchmarks.rivals.table import lines
 
 
 def test_the_quartiles_are_those_of_numpy() -> None:
@@ -56,3 +57,18 @@ def test_a_user_is_told_of_once_for_each_time_she_rises() -> None:
     assert [line.rose("she", score) for score in (above, above, below, above)] == [
         *(True, False, False, True)
     ]
+
+
+def test_the_table_of_rivals_says_where_one_is_ahead() -> None:
+    def of(rate: float, ratio: float) -> dict[str, dict[str, float]]:
+        return {"posts_per_s": {"median": rate}, "ours_to_theirs": {"median": ratio}}
+
+    encoder = {
+        "40 tokens": {"kol-stream, auto": of(90, 1), "the article's script, fp32": of(9, 10)}
+    }
+    stream = {"kol-stream": of(10_000, 1), "Bytewax": of(40_000, 0.25)}
+    rows = lines([{"encoder": encoder}, {"stream": stream}])
+    assert rows[0] == "| | 40 tokens | stream |"
+    assert "| kol-stream, auto | 90.0 | 10,000 |" in rows
+    assert "| the article's script | 9.0 (10.00) |  |" in rows
+    assert "| Bytewax |  | 40,000 (**0.25**) |" in rows
