@@ -4,6 +4,7 @@
 
 Several files are taken together, as parts may be run one after another. A cell has posts/s and, in
 brackets, how many times as many are ours, the median of the rounds; bold where that is below 1.
+Where a rival cannot do something, the cell says so.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ def lines(reports: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _cell(found: Mapping[str, Any], column: str, rival: Rival, precision: str) -> str:
     if column in ("stream", "whole"):
-        # Ours in a worker is what ships.
-        one = found.get(rival.name) if precision in ("auto", "fp32") else None
-        if rival.name == OURS and precision != "auto":
-            one = None
+        if rival.name != OURS and rival.stream is None:
+            return "no stream"
+        one = found.get(rival.name) if precision == rival.precisions[0] else None
     else:
+        if rival.encoder is None:
+            return "no encoder"
         one = found.get(f"{rival.name}, {precision}")
     if one is None:
         return ""

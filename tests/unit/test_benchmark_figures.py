@@ -70,5 +70,5 @@ def test_the_table_of_rivals_says_where_one_is_ahead() -> None:
     rows = lines([{"encoder": encoder}, {"stream": stream}])
     assert rows[0] == "| | 40 tokens | stream |"
     assert "| kol-stream, auto | 90.0 | 10,000 |" in rows
-    assert "| the article's script | 9.0 (10.00) |  |" in rows
-    assert "| Bytewax |  | 40,000 (**0.25**) |" in rows
+    assert "| the article's script | 9.0 (10.00) | no stream |" in rows
+    assert "| Bytewax | no encoder | 40,000 (**0.25**) |" in rows
