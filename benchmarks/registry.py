@@ -138,13 +138,15 @@ BENCHMARKS: Final = (
     Benchmark(
         name="worker",
         module="benchmarks.worker",
-        what="events/s of one worker without encoder cost, beside a bare aiokafka loop",
+        what="events/s of one worker without encoder cost, beside two plain aiokafka loops",
         kafka=True,
         repeats="--repeats",
         figures=(
             Figure(name="worker", path=("worker_events_per_s",), unit="events/s", at_least=18_000),
             Figure(name="bare loop", path=("bare_events_per_s",), unit="events/s"),
             Figure(name="worker to bare loop", path=("ratio",), unit="x", at_least=0.8),
+            Figure(name="same work in a loop", path=("same_work_events_per_s",), unit="events/s"),
+            Figure(name="worker to the same work", path=("ratio_to_same_work",), unit="x"),
             Figure(name="processor time", path=("worker_cpu_us_per_event",), unit="us an event"),
         ),
     ),
