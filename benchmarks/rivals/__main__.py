@@ -115,11 +115,11 @@ def main() -> None:
     parser.add_argument(
         "--tokens", type=lambda text: text.split(","), default=["40", "128", "mixed"]
     )
-    parser.add_argument("--texts", type=int, default=64, help="of a turn")
-    parser.add_argument("--events", type=int, default=200_000, help="of the streams")
-    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--texts", type=int, default=32, help="of a turn")
+    parser.add_argument("--events", type=int, default=100_000, help="of the streams")
+    parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--batch-size", type=int, default=4_096)
-    parser.add_argument("--whole-events", type=int, default=4_000, help="with a model")
+    parser.add_argument("--whole-events", type=int, default=1_000, help="with a model")
     parser.add_argument("--whole-batch", type=int, default=256)
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
