@@ -5,6 +5,7 @@ Imports torch: load this module only when needed.
 
 import logging
 import math
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
@@ -42,8 +43,8 @@ class Linear(Protocol):
         ...
 
 
-class Room:
-    """Memory for one product after another; a fresh one costs page faults each time."""
+class Room(threading.local):
+    """Memory of each thread for one product after another; a fresh one costs page faults."""
 
     def __init__(self) -> None:
         self._memory = torch.empty(0)
@@ -172,17 +173,15 @@ class SigmoidGelu:
     """
 
     def __init__(self) -> None:
-        self._space = torch.empty(0)
+        self._room = Room()
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """`rows` (tokens, columns), fp32, contiguous; changed in place and returned."""
-        if self._space.numel() < _AT_ONCE:
-            self._space = torch.empty(_AT_ONCE)
         scale = torch.tensor(_SCALE)
         flat = rows.view(-1)
         for start in range(0, len(flat), _AT_ONCE):
             part = flat[start : start + _AT_ONCE]
-            power = self._space[: part.numel()]
+            power = self._room(part, 1).view(-1)
             torch.addcmul(scale, part, part, value=_SCALE * _CUBIC, out=power)
             part.mul_(power.mul_(part).sigmoid_())
         return rows
