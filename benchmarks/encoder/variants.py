@@ -150,7 +150,7 @@ def of_parts(subject: Subject) -> list[Variant]:
 
 
 def of_threads(subject: Subject) -> list[Variant]:
-    """All threads at each product; texts together that one thread would do, as with few of them."""
+    """All threads at each product, one pass after another."""
     body = PackedBody(subject.body, precision=subject.precision)
     return [
         Variant("threads", f"together at each product, {kind}", tried.packed(body), 102, kind)
