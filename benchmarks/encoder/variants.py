@@ -24,7 +24,7 @@ from benchmarks.encoder import throwaway as tried
 from benchmarks.encoder.clock import clock
 from benchmarks.encoder.subjects import MIXED, SEED, TOKENS, texts, write_small_shape
 from stream_app.encoder.body import PackedBody
-from stream_app.encoder.device import resolve_precision
+from stream_app.encoder.device import resolve_precision, token_budget
 from stream_app.encoder.gpt2 import pool
 from stream_app.encoder.lanes import Lanes
 from stream_app.encoder.linear import Bf16Linear, Fp32Linear, Room, tanh_gelu
@@ -34,7 +34,7 @@ from stream_app.encoder.plain_text import plain_text
 from stream_app.encoder.reference import reference_texts
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
-TEXTS = 51  # 2,040 tokens: a pass for each of two threads
+TEXTS = 51  # 2,040 tokens: two passes for each of two threads
 #: what takes long for each text gets fewer of them
 FEW = 8
 Tokens = list[list[int]]
@@ -56,7 +56,8 @@ class Subject:
         self.body = model.transformer
         self.lanes = Lanes(torch.get_num_threads())
 
-    def packed(self, body: Any, budget: int = tried.BUDGET) -> tried.Run:
+    def packed(self, body: Any, budget: int = 0) -> tried.Run:
+        budget = token_budget(budget, "cpu")
         return tried.packed(body, budget, lanes=self.lanes)
 
     def product(self) -> tried.Run:
@@ -172,7 +173,7 @@ def of_budgets(subject: Subject) -> list[Variant]:
     body = PackedBody(subject.body, precision=subject.precision)
     return [
         Variant("tokens of a pass", f"{budget}", subject.packed(body, budget), 204)
-        for budget in (128, 256, 512, 1_024, 4_096)
+        for budget in (128, 256, 1_024, 2_048, 4_096)
     ]
 
 

@@ -6,8 +6,9 @@ import torch
 
 from stream_app.errors import SettingsError
 
-#: tokens of one pass: on a processor what its caches hold; elsewhere enough to keep it busy
-_BUDGET: Final = {"cpu": 2_048, "cuda": 32_768, "mps": 8_192}
+#: tokens of one pass: on a processor as many as leave what lies between two products in the cache
+#: of a core (512 x 3,072 x 2 bytes at its widest); elsewhere enough to keep it busy
+_BUDGET: Final = {"cpu": 512, "cuda": 32_768, "mps": 8_192}
 
 
 def resolve_device(asked: Literal["auto", "cpu", "cuda", "mps"]) -> Literal["cpu", "cuda", "mps"]:
