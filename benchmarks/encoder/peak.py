@@ -1,6 +1,6 @@
 """What the machine's matrix products reach in the shapes of a GPT-2, and by which kernel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -91,35 +91,45 @@ def by_kernel(shape: Shape, tokens: int, precision: str, device: str) -> dict[st
 class Peak:
     """The products of a pass and nothing else, by the kernel that was quickest for each shape.
 
-    Once with all threads at one product, and once with a pass for each thread, as the encoder does
-    on a processor; the better of the two counts. A product has the same weights in every layer, so
-    that they are in the cache, where a model must read those of each layer.
+    With each number of rows, with all threads at one product, and with a pass for each thread, as
+    the encoder does on a processor; the best of these counts. A product has the same weights in
+    every layer, so that they are in the cache, where a model must read those of each layer.
     """
 
-    def __init__(self, shape: Shape, tokens: int, precision: str, device: str) -> None:
-        self._flop, self._device = shape.flop(tokens), device
+    def __init__(self, shape: Shape, rows: Sequence[int], precision: str, device: str) -> None:
+        """`rows`: tokens of a pass."""
+        self._device = device
         self._lanes = Lanes(torch.get_num_threads() if device == "cpu" else 1)
-        chosen = [quickest(k, n, tokens, precision, device) for k, n in shape.products()]
-        self._passes = [
+        self._ways = [
+            (shape.flop(tokens), passes)
+            for tokens in rows
+            for passes in self._passes(shape, tokens, precision)
+        ]
+
+    def _passes(self, shape: Shape, tokens: int, precision: str) -> list[list[list[Product]]]:
+        """One pass, and one for each thread."""
+        one = (tokens, precision, self._device)
+        chosen = {(k, n): quickest(k, n, *one) for k, n in shape.products()}
+        passes = [
             [
-                kernels(k, n, tokens, precision, device)[name]
-                for (k, n), name in zip(shape.products(), chosen, strict=True)
-                for _ in range(shape.layers)
+                product
+                for (k, n), name in chosen.items()
+                for product in [kernels(k, n, *one)[name]] * shape.layers
             ]
             for _ in range(self._lanes.count)
         ]
+        return [passes[:1], passes] if len(passes) > 1 else [passes]
 
     def rate(self) -> float:
         """FLOP/s, now."""
-        together = self._timed(self._passes[:1])
-        return max(together, self._timed(self._passes)) if self._lanes.count > 1 else together
+        return max(self._timed(flop, passes) for flop, passes in self._ways)
 
-    def _timed(self, passes: list[list[Product]]) -> float:
+    def _timed(self, flop: int, passes: list[list[Product]]) -> float:
         synchronize(self._device)
         start = clock()
         self._lanes.map(_run, passes)
         synchronize(self._device)
-        return len(passes) * self._flop / (clock() - start)
+        return len(passes) * flop / (clock() - start)
 
 
 @torch.inference_mode()
