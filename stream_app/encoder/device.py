@@ -6,8 +6,8 @@ import torch
 
 from stream_app.errors import SettingsError
 
-#: tokens of one pass: on a processor few, so that its threads end together and what lies between two
-#: products is small, yet nearly as quick as any number; elsewhere enough to keep it busy
+#: tokens of one pass: on a processor few, so that its threads end together and little lies between
+#: two products, yet nearly as quick as any number; elsewhere enough to keep it busy
 _BUDGET: Final = {"cpu": 512, "cuda": 32_768, "mps": 8_192}
 
 
