@@ -1,13 +1,14 @@
 """Posts per second of the encoder beside the article's own loop, and its share of the peak.
 
-    python -m benchmarks.encoder [--device cuda] [--tokens 40,128] [--rounds 5]
+    python -m benchmarks.encoder [--device cuda] [--tokens 40,128] [--share-only]
 
 GPT-2 small's shape (12 x 768) with random weights, texts of so many tokens of the bundled
 vocabulary. The article's loop runs the model with its head on one text at a time in fp32 and takes
-the norm of the logits. The peak is what plain matrix products of the very shapes reach, by the best
-kernel for each, at the tokens of a pass; the encoder's FLOP are those products alone, its time
-is all of `encode`: tokens, passes, pooling, signatures. Contenders take turns in one process; a
-figure is the median over the rounds, with its quartiles beside it.
+the norm of the logits. The peak is what plain matrix products of the very shapes reach, as many as
+a pass has, by the best kernel for each, at the tokens of a pass and more, just before the encoder;
+the encoder's FLOP are those products alone, its time is all of `encode`: tokens, passes, pooling,
+signatures. Contenders take turns in one process; a figure is the median over the rounds, with its
+quartiles beside it.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from transformers import AutoTokenizer
 
 from benchmarks import environment
 from benchmarks.encoder.clock import clock
-from benchmarks.encoder.peak import by_kernel
+from benchmarks.encoder.peak import Peak
 from benchmarks.encoder.subjects import SEED, Shape, article_loop, texts, write_small_shape
 from benchmarks.figures import spread
 from stream_app.encoder import create_encoder
@@ -34,6 +35,10 @@ PACKAGES = ("torch", "transformers", "numpy")
 Run = Callable[[Sequence[str]], object]
 #: texts of a round at least; longer passes get as many as two of them hold
 POSTS, ARTICLE_POSTS = 102, 12
+#: the peak and the encoder in turn, so often a round: a machine's speed changes within seconds
+PAIRS = 3
+#: rows of the peak's products beside the encoder's own number: on a quiet machine a tenth quicker
+QUICKEST_ROWS = 2_048
 MOST_BUNDLED = 16  # times as many texts for the small model
 
 GOAL = {"fp32": 2.5, "bf16": 4.0}  # times the article's loop
@@ -59,7 +64,11 @@ def ours(folder: Path | str, device: str, *, logits_norm: bool = False, **option
     return create_encoder(settings, logits_norm=logits_norm).encode
 
 
-def contenders(folder: Path, posts: Sequence[str], device: str) -> dict[str, Contender]:
+def contenders(
+    folder: Path, posts: Sequence[str], device: str, *, alone: bool
+) -> dict[str, Contender]:
+    if alone:
+        return {"kol-stream auto": Contender(ours(folder, device), posts)}
     bundled = posts if device != "cpu" else list(posts) * MOST_BUNDLED
     found = {
         "article loop": Contender(article_loop(folder, device), posts[:ARTICLE_POSTS]),
@@ -76,41 +85,52 @@ def contenders(folder: Path, posts: Sequence[str], device: str) -> dict[str, Con
     return found
 
 
-def measure(folder: Path, tokens: int, rounds: int, device: str) -> dict[str, Any]:
+def measure(folder: Path, tokens: int, rounds: int, device: str, *, alone: bool) -> dict[str, Any]:
     precision = resolve_precision("auto", device)
     budget = token_budget(0, device)
-    count = max(POSTS, 2 * budget // tokens)
+    count = max(POSTS, 2 * max(budget, QUICKEST_ROWS) // tokens)
     posts = texts(AutoTokenizer.from_pretrained(folder), [tokens] * count)
-    subjects = contenders(folder, posts, device)
+    subjects = contenders(folder, posts, device, alone=alone)
     shape = Shape.of(folder)
     for one in subjects.values():
         one.warm_up()
+    auto = subjects["kol-stream auto"]
+    rows = {least // tokens * tokens for least in (budget, max(budget, QUICKEST_ROWS))}
+    products = Peak(shape, sorted(rows), precision, device)
     peaks: list[float] = []
     for _ in range(rounds):
-        peaks.append(by_kernel(shape, budget // tokens * tokens, precision, device)["best"])
         for one in subjects.values():
-            one.measure()
+            if one is not auto:
+                one.measure()
+        for _ in range(PAIRS):
+            peaks.append(products.rate())
+            auto.measure()
     return report(subjects, peaks, shape.flop(tokens), precision)
 
 
 def report(
     subjects: dict[str, Contender], peaks: Sequence[float], flop: int, precision: str
 ) -> dict[str, Any]:
-    auto, base = subjects["kol-stream auto"].rates, subjects["article loop"].rates
-    article = subjects["kol-stream article preset"].rates
+    auto = subjects["kol-stream auto"].rates
     shares = [rate * flop / peak for rate, peak in zip(auto, peaks, strict=True)]
-    ratios = [rate / loop for rate, loop in zip(auto, base, strict=True)]
-    return {
+    found: dict[str, Any] = {
         "precision": precision,
         "posts_per_second": {name: spread(one.rates, 1) for name, one in subjects.items()},
         "peak_gflops": spread([peak / 1e9 for peak in peaks], 1),
         "encoder_gflops": spread([rate * flop / 1e9 for rate in auto], 1),
         "share_of_peak": spread(shares, 3),
-        "ratio": spread(ratios, 2),
-        "article_ratio": spread([a / b for a, b in zip(article, base, strict=True)], 2),
+        "best_of_best_peak": round(max(auto) * flop / max(peaks), 3),
         "goals": {"ratio": GOAL[precision], "share_of_peak": GOAL_SHARE},
-        "passed": median(ratios) >= GOAL[precision] and median(shares) >= GOAL_SHARE,
+        "passed": median(shares) >= GOAL_SHARE,
     }
+    if "article loop" in subjects:
+        base = subjects["article loop"].rates
+        preset = subjects["kol-stream article preset"].rates
+        ratios = [rate / loop for rate, loop in zip(auto[::PAIRS], base, strict=True)]
+        found["ratio"] = spread(ratios, 2)
+        found["article_ratio"] = spread([a / b for a, b in zip(preset, base, strict=True)], 2)
+        found["passed"] &= median(ratios) >= GOAL[precision]
+    return found
 
 
 def main() -> None:
@@ -119,6 +139,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--tokens", default="40", help="tokens of a text, several with commas")
+    parser.add_argument("--share-only", action="store_true", help="the encoder and its peak")
     parser.add_argument("--one-core", action="store_true", help="one thread; its time at work")
     options = parser.parse_args()
     if options.one_core:
@@ -129,7 +150,10 @@ def main() -> None:
     lengths = [int(length) for length in options.tokens.split(",")]
     with tempfile.TemporaryDirectory() as made:
         folder = write_small_shape(Path(made))
-        found = {f"{n} tokens": measure(folder, n, options.rounds, device) for n in lengths}
+        found = {
+            f"{n} tokens": measure(folder, n, options.rounds, device, alone=options.share_only)
+            for n in lengths
+        }
     whole = {
         "benchmark": "encoder",
         **environment.describe(PACKAGES),

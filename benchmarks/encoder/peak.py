@@ -1,6 +1,6 @@
 """What the machine's matrix products reach in the shapes of a GPT-2, and by which kernel."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from benchmarks.encoder.clock import clock
 from benchmarks.encoder.subjects import Shape
+from stream_app.encoder.lanes import Lanes
 
 SECONDS = 0.25  # for each kernel and shape
 Product = Callable[[], object]
@@ -87,7 +88,59 @@ def by_kernel(shape: Shape, tokens: int, precision: str, device: str) -> dict[st
     return {name: flop / time_s for name, time_s in [*spent.items(), ("best", best)]}
 
 
-def peaks(shape: Shape, tokens: int, precision: str, device: str) -> Iterator[float]:
-    """The best kernel for each shape, again and again."""
-    while True:
-        yield by_kernel(shape, tokens, precision, device)["best"]
+class Peak:
+    """The products of a pass and nothing else, by the kernel that was quickest for each shape.
+
+    With each number of rows, with all threads at one product, and with a pass for each thread, as
+    the encoder does on a processor; the best of these counts. A product has the same weights in
+    every layer, so that they are in the cache, where a model must read those of each layer.
+    """
+
+    def __init__(self, shape: Shape, rows: Sequence[int], precision: str, device: str) -> None:
+        """`rows`: tokens of a pass."""
+        self._device = device
+        self._lanes = Lanes(torch.get_num_threads() if device == "cpu" else 1)
+        self._ways = [
+            (shape.flop(tokens), passes)
+            for tokens in rows
+            for passes in self._passes(shape, tokens, precision)
+        ]
+
+    def _passes(self, shape: Shape, tokens: int, precision: str) -> list[list[list[Product]]]:
+        """One pass, and one for each thread."""
+        one = (tokens, precision, self._device)
+        chosen = {(k, n): quickest(k, n, *one) for k, n in shape.products()}
+        passes = [
+            [
+                product
+                for (k, n), name in chosen.items()
+                for product in [kernels(k, n, *one)[name]] * shape.layers
+            ]
+            for _ in range(self._lanes.count)
+        ]
+        return [passes[:1], passes] if len(passes) > 1 else [passes]
+
+    def rate(self) -> float:
+        """FLOP/s, now."""
+        return max(self._timed(flop, passes) for flop, passes in self._ways)
+
+    def _timed(self, flop: int, passes: list[list[Product]]) -> float:
+        synchronize(self._device)
+        start = clock()
+        self._lanes.map(_run, passes)
+        synchronize(self._device)
+        return len(passes) * flop / (clock() - start)
+
+
+@torch.inference_mode()
+def _run(products: list[Product]) -> None:
+    for product in products:
+        product()
+
+
+@torch.inference_mode()
+def quickest(k: int, n: int, tokens: int, precision: str, device: str) -> str:
+    """The kernel to multiply (tokens, k) by (k, n) with."""
+    found = kernels(k, n, tokens, precision, device)
+    took = {name: seconds(run, device) for name, run in found.items() if "GELU" not in name}
+    return min(took, key=lambda name: took[name])

@@ -16,7 +16,16 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from stream_app.encoder import body as product
 from stream_app.encoder.body import PackedBody
-from stream_app.encoder.linear import Activation, Bf16Linear, Fp32Linear, Linear, Room, tanh_gelu
+from stream_app.encoder.lanes import Lanes
+from stream_app.encoder.linear import (
+    Activation,
+    Bf16Linear,
+    Fp32Linear,
+    Linear,
+    PrepackedLinear,
+    Room,
+    tanh_gelu,
+)
 from stream_app.encoder.packing import Packed, pack, passes
 
 Tokens = Sequence[Sequence[int]]
@@ -24,12 +33,14 @@ Run = Callable[[Tokens], object]
 BUDGET = 2_048
 
 
-def packed(body: Any, budget: int = BUDGET) -> Run:
-    """As the product: passes of texts end to end."""
+def packed(body: Any, budget: int = BUDGET, *, lanes: Lanes | None = None) -> Run:
+    """As the product: passes of texts end to end, side by side where there are lanes."""
+    lanes = lanes or Lanes(1)
 
     def run(tokens: Tokens) -> list[torch.Tensor]:
         lengths = [len(ids) for ids in tokens]
-        return [body(pack([tokens[i] for i in rows])) for rows in passes(lengths, budget)]
+        some = [[tokens[i] for i in rows] for rows in passes(lengths, budget, lanes.count)]
+        return lanes.map(lambda one: as_tensor(body(pack(one))), some)
 
     return run
 
@@ -115,10 +126,17 @@ def transformers_by_length(model: Any, budget: int = BUDGET) -> Run:
     return run
 
 
-def with_linears(model: Any, make: Callable[..., Linear], **changes: Any) -> PackedBody:
-    """The product's forward pass with other matrix products, or other parts of its module."""
-    with patch.multiple(product, linear_for=lambda *_: make, **changes):
-        return PackedBody(model)
+def with_linears(
+    model: Any, make: Callable[..., Linear], precision: str = "fp32", **changes: Any
+) -> PackedBody:
+    """The product's forward pass with other matrix products, and other parts of its module."""
+    return with_parts(model, precision, linear_for=lambda *_: make, **changes)
+
+
+def with_parts(model: Any, precision: str, **changes: Any) -> PackedBody:
+    """The product's forward pass with other parts of its module."""
+    with patch.multiple(product, **changes):
+        return PackedBody(model, precision=precision)
 
 
 def as_tensor(found: Any) -> torch.Tensor:
@@ -167,6 +185,35 @@ class Outward(Bf16Linear):
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, activation: Activation) -> None:
         self._weight, self._bias = weight.t().contiguous(), bias
         self._activation = activation
+
+
+class GeluApart(PrepackedLinear):
+    """oneDNN in bf16, the activation after it."""
+
+    def activated(self, rows: torch.Tensor) -> torch.Tensor:
+        return self._activation(self(rows))
+
+
+class TanhInIt(PrepackedLinear):
+    """oneDNN in bf16, GELU in it as GPT-2 has it."""
+
+    def activated(self, rows: torch.Tensor) -> torch.Tensor:
+        return self._pointwise(rows, "gelu", "tanh")
+
+
+class Bf16Sums(PackedBody):
+    """What layers add up is kept in bf16, and normed so."""
+
+    @torch.inference_mode()
+    def __call__(self, texts: Packed) -> torch.Tensor:
+        rows = F.embedding(texts.ids, self._words).add_(F.embedding(texts.positions, self._places))
+        rows = rows.bfloat16()
+        for block in self._blocks:
+            qkv = block.attention_in(block.attention_norm(rows))
+            qkv = qkv.view(len(rows), 3, self._heads, -1)
+            block.attention_out.add_to(rows, self._attention(qkv, texts, block.attention_scale))
+            block.mlp_out.add_to(rows, block.mlp_in.activated(block.mlp_norm(rows)))
+        return self._last(rows.float())
 
 
 class Int8(Outward):

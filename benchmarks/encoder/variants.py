@@ -1,6 +1,6 @@
 """What was tried to make the encoder quicker, and what each is worth.
 
-    python -m benchmarks.encoder.variants [--only NAMES] [--rounds 5] [--json]
+    python -m benchmarks.encoder.variants [--only NAMES] [--rounds 5] [--precision auto]
 
 Each variant runs in turn with the product in every round, on the same tokens: GPT-2 small's shape,
 texts of 40 tokens, and of the lengths that tweets have ("mixed"). A figure is the median of the
@@ -24,15 +24,17 @@ from benchmarks.encoder import throwaway as tried
 from benchmarks.encoder.clock import clock
 from benchmarks.encoder.subjects import MIXED, SEED, TOKENS, texts, write_small_shape
 from stream_app.encoder.body import PackedBody
+from stream_app.encoder.device import resolve_precision, token_budget
 from stream_app.encoder.gpt2 import pool
-from stream_app.encoder.linear import Fp32Linear, Room
+from stream_app.encoder.lanes import Lanes
+from stream_app.encoder.linear import Bf16Linear, Fp32Linear, Room, tanh_gelu
 from stream_app.encoder.loading import load_model
 from stream_app.encoder.packing import pack
 from stream_app.encoder.plain_text import plain_text
 from stream_app.encoder.reference import reference_texts
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
-TEXTS = 25  # one pass of 1,000 tokens
+TEXTS = 51  # 2,040 tokens: two passes for each of two threads
 #: what takes long for each text gets fewer of them
 FEW = 8
 Tokens = list[list[int]]
@@ -46,13 +48,32 @@ class Variant(NamedTuple):
     kind: str = "40 tokens"
 
 
+class Subject:
+    """The model, and how the product runs it here."""
+
+    def __init__(self, model: Any, tokenizer: Any, precision: str) -> None:
+        self.model, self.tokenizer, self.precision = model, tokenizer, precision
+        self.body = model.transformer
+        self.lanes = Lanes(torch.get_num_threads())
+
+    def packed(self, body: Any, budget: int = 0) -> tried.Run:
+        budget = token_budget(budget, "cpu")
+        return tried.packed(body, budget, lanes=self.lanes)
+
+    def product(self) -> tried.Run:
+        return self.packed(PackedBody(self.body, precision=self.precision))
+
+    def with_linears(self, make: Callable[..., Any], **changes: Any) -> tried.Run:
+        return self.packed(tried.with_linears(self.body, make, self.precision, **changes))
+
+
 def load(folder: Path) -> Any:
     model: Any = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
     return model.eval()
 
 
-def of_transformers(model: Any) -> list[Variant]:
-    body = model.transformer
+def of_transformers(subject: Subject) -> list[Variant]:
+    model, body = subject.model, subject.body
     return [
         Variant("one text at a time", "with the head", tried.one_by_one(model, torch.no_grad), FEW),
         Variant("one text at a time", "no head", tried.one_by_one(body, torch.no_grad), FEW),
@@ -76,9 +97,8 @@ def of_transformers(model: Any) -> list[Variant]:
     ]
 
 
-def of_parts(model: Any) -> list[Variant]:
-    body = model.transformer
-    plain = partial(Fp32Linear, room=Room())
+def of_products(subject: Subject) -> list[Variant]:
+    """Other matrix products and activations, in the product's own precision."""
     makers: dict[str, Callable[..., Any]] = {
         "weights turned, F.linear": tried.Outward,
         "oneDNN prepacked": partial(tried.Prepacked, kind="oneDNN"),
@@ -87,46 +107,93 @@ def of_parts(model: Any) -> list[Variant]:
         "int8, dynamic": tried.Int8,
         "fresh memory for each product": partial(Fp32Linear, room=tried.FreshRoom()),
     }
-    found = [
-        Variant("products", name, tried.packed(tried.with_linears(body, make)))
-        for name, make in makers.items()
+    gelus: dict[str, Any] = {
+        "torch's tanh": tried.torch_gelu,
+        "transformers' in eight passes": tried.eight_passes,
+    }
+    plain: Callable[..., Any] = partial(Fp32Linear, room=Room())
+    changed = "SigmoidGelu"
+    if subject.precision == "bf16":
+        makers = {
+            "weights turned, F.linear": Bf16Linear,
+            "oneDNN prepacked, GELU after it": tried.GeluApart,
+            "oneDNN prepacked, tanh GELU in it": tried.TanhInIt,
+        }
+        plain, changed, gelus = tried.GeluApart, "erf_gelu", {"torch's tanh": tanh_gelu}
+    return [
+        *(Variant("products", name, subject.with_linears(make)) for name, make in makers.items()),
+        *(
+            Variant("GELU", name, subject.with_linears(plain, **{changed: gelu}))
+            for name, gelu in gelus.items()
+        ),
     ]
-    for name, gelu in (
-        ("torch's tanh", tried.torch_gelu),
-        ("transformers' in eight passes", tried.eight_passes),
-    ):
-        changed = tried.with_linears(body, plain, SigmoidGelu=gelu)
-        found.append(Variant("GELU", name, tried.packed(changed)))
-    for kind in ("40 tokens", "mixed"):
-        eager = tried.with_linears(body, plain, attention_for=lambda *_: tried.eager_attention)
-        found.append(Variant("attention", f"not fused, {kind}", tried.packed(eager), TEXTS, kind))
+
+
+def of_parts(subject: Subject) -> list[Variant]:
+    body, precision = subject.body, subject.precision
+    eager = tried.with_parts(body, precision, attention_for=lambda *_: tried.eager_attention)
+    half = PackedBody(body, precision=precision, layers=len(body.h) // 2)
+    found = [
+        Variant("attention", f"not fused, {kind}", subject.packed(eager), TEXTS, kind)
+        for kind in ("40 tokens", "mixed")
+    ]
+    found.append(Variant("layers", "half of them", subject.packed(half)))
+    other = "fp32" if precision == "bf16" else "bf16"
     found.append(
-        Variant("precision", "bf16", tried.packed(PackedBody(body, precision="bf16")), FEW)
+        Variant("precision", other, subject.packed(PackedBody(body, precision=other)), TEXTS)
     )
-    found.append(Variant("layers", "6 of 12", tried.packed(PackedBody(body, layers=6))))
+    if precision == "bf16":
+        sums = tried.Bf16Sums(body, precision=precision)
+        found.append(Variant("precision", "bf16, sums of layers too", subject.packed(sums)))
+        int8 = subject.packed(tried.with_linears(body, tried.Int8))
+        found.append(Variant("precision", "int8, dynamic", int8))
     return found
 
 
-def of_budgets(model: Any) -> list[Variant]:
-    body = PackedBody(model.transformer)
+def of_threads(subject: Subject) -> list[Variant]:
+    """All threads at each product, one pass after another."""
+    body = PackedBody(subject.body, precision=subject.precision)
     return [
-        Variant("tokens of a pass", f"{budget}", tried.packed(body, budget), 204)
-        for budget in (128, 256, 512, 1_024, 4_096, 8_192)
+        Variant("threads", f"together at each product, {kind}", tried.packed(body), 102, kind)
+        for kind in ("40 tokens", "mixed")
     ]
 
 
-def of_compiler(model: Any) -> list[Variant]:
+def of_tokenizer(subject: Subject) -> list[Variant]:
+    """Tokenizing alone: at most its share of the time is won by doing it ahead of the encoder."""
+
+    def run(tokens: tried.Tokens) -> object:
+        found: object = subject.tokenizer(subject.tokenizer.batch_decode(tokens))
+        return found
+
+    return [Variant("tokenizer", "decode and encode, no model", run, 204)]
+
+
+def of_budgets(subject: Subject) -> list[Variant]:
+    body = PackedBody(subject.body, precision=subject.precision)
+    return [
+        Variant("tokens of a pass", f"{budget}", subject.packed(body, budget), 204)
+        for budget in (128, 256, 1_024, 2_048, 4_096)
+    ]
+
+
+def of_compiler(subject: Subject) -> list[Variant]:
     """`torch.compile` with dynamic shapes; needs a C++ compiler on the machine."""
-    compiled: Any = torch.compile(tried.left_to_a_compiler(model.transformer), dynamic=True)
+    body = subject.body
+    plain = PackedBody(body, precision="bf16") if subject.precision == "bf16" else None
+    compiled: Any = torch.compile(plain or tried.left_to_a_compiler(body), dynamic=True)
     run = tried.packed(compiled)
     found = [Variant("torch.compile", "dynamic", run)]
     found.append(Variant("torch.compile", "dynamic, mixed", run, TEXTS, "mixed"))
     return found
 
 
-FAMILIES: dict[str, Callable[[Any], list[Variant]]] = {
+FAMILIES: dict[str, Callable[[Subject], list[Variant]]] = {
     "transformers": of_transformers,
+    "products": of_products,
     "parts": of_parts,
+    "threads": of_threads,
+    "tokenizer": of_tokenizer,
     "budgets": of_budgets,
     "compiler": of_compiler,
 }
@@ -139,13 +206,13 @@ def rate(run: tried.Run, tokens: Sequence[Sequence[int]]) -> float:
 
 
 def measure(
-    model: Any, families: Sequence[str], posts: dict[str, Tokens], rounds: int
+    subject: Subject, families: Sequence[str], posts: dict[str, Tokens], rounds: int
 ) -> list[dict[str, Any]]:
-    base = tried.packed(PackedBody(model.transformer))
+    base = subject.product()
     base(posts["40 tokens"][:TEXTS])
     rows = []
     for family in families:
-        for one in FAMILIES[family](model):
+        for one in FAMILIES[family](subject):
             tokens = posts[one.kind][: one.texts]
             start = clock()
             one.run(tokens)
@@ -180,6 +247,8 @@ def errors() -> dict[str, dict[str, float]]:
     for name, other in (
         ("int8, dynamic", tried.with_linears(body, tried.Int8)),
         ("bf16", PackedBody(body, precision="bf16")),
+        ("bf16, tanh GELU", tried.with_linears(body, tried.TanhInIt, "bf16")),
+        ("bf16, sums of layers too", tried.Bf16Sums(body, precision="bf16")),
     ):
         pooled = pool(other(some), some)
         cosine = torch.nn.functional.cosine_similarity(exact, pooled)
@@ -195,6 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(FAMILIES), help="families, with commas")
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--one-core", action="store_true", help="one thread; its time at work")
     options = parser.parse_args()
     if options.one_core:
@@ -203,8 +273,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = write_small_shape(Path(made))
         tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        model = load(folder)
-        lengths = {"40 tokens": [TOKENS] * 204, "mixed": list(MIXED) * 9}
+        precision = resolve_precision(options.precision)
+        subject = Subject(load(folder), tokenizer, precision)
+        lengths = {"40 tokens": [TOKENS] * 204, "mixed": list(MIXED) * 18}
         posts = {
             kind: tokenizer(texts(tokenizer, some))["input_ids"] for kind, some in lengths.items()
         }
@@ -212,9 +283,10 @@ def main() -> None:
             "benchmark": "encoder variants",
             **environment.describe(PACKAGES),
             "threads": torch.get_num_threads(),
+            "precision": precision,
             "seed": SEED,
             "errors": errors(),
-            "variants": measure(model, families, posts, options.rounds),
+            "variants": measure(subject, families, posts, options.rounds),
         }
     print(json.dumps(report, indent=2))
 

@@ -12,6 +12,7 @@ from stream_app.encoder.linear import (
     Linear,
     MakeLinear,
     SigmoidGelu,
+    erf_gelu,
     linear_for,
     tanh_gelu,
 )
@@ -71,8 +72,9 @@ class PackedBody:
     def _activation(self, name: str, module: Activation) -> Activation:
         if name not in TANH_GELU:
             return module
-        quick = self.device.type == "cpu" and self._dtype is torch.float32
-        return SigmoidGelu() if quick else tanh_gelu
+        if self.device.type != "cpu":
+            return tanh_gelu
+        return SigmoidGelu() if self._dtype is torch.float32 else erf_gelu
 
     def _block(self, block: Any, make: MakeLinear, activation: Activation) -> _Block:
         def linear(module: Any) -> Linear:

@@ -6,8 +6,9 @@ import torch
 
 from stream_app.errors import SettingsError
 
-#: tokens of one pass: on a processor what its caches hold; elsewhere enough to keep it busy
-_BUDGET: Final = {"cpu": 2_048, "cuda": 32_768, "mps": 8_192}
+#: tokens of one pass: on a processor few, so that its threads end together and little lies between
+#: two products, yet nearly as quick as any number; elsewhere enough to keep it busy
+_BUDGET: Final = {"cpu": 512, "cuda": 32_768, "mps": 8_192}
 
 
 def resolve_device(asked: Literal["auto", "cpu", "cuda", "mps"]) -> Literal["cpu", "cuda", "mps"]:

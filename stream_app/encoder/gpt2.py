@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from stream_app.encoder.body import PackedBody
+from stream_app.encoder.lanes import Lanes
 from stream_app.encoder.logits_norm import LogitsNorm
 from stream_app.encoder.packing import Packed, pack, passes
 from stream_app.encoder.signatures import Projection, Vectors
@@ -54,6 +55,7 @@ class Gpt2Encoder:
         self._max_tokens = min(max_tokens, body.positions)
         self._budget = token_budget
         self._logits_norm = logits_norm
+        self._lanes = Lanes(torch.get_num_threads() if body.device.type == "cpu" else 1)
         tokens = [ids[:REFERENCE_TOKENS] for ids in self._tokens(references)]
         self._projection = Projection(self._finish(self._begin(tokens))[0])
 
@@ -93,19 +95,27 @@ class Gpt2Encoder:
         return ids
 
     @torch.inference_mode()
+    def _pass(self, tokens: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        texts = pack(tokens, self._body.device)
+        states = self._body(texts)
+        vectors = _host(pool(states, texts))
+        if self._logits_norm is None:
+            return vectors, None
+        return vectors, _host(self._logits_norm(states, texts))
+
     def _begin(self, tokens: list[list[int]]) -> _Ahead:
         """Compute all passes, or on CUDA ask for them."""
         lengths = [len(ids) for ids in tokens]
         rows: list[int] = []
         pooled: list[torch.Tensor] = []
         logits_norms: list[torch.Tensor] = []
-        for chosen in passes(lengths, self._budget):
-            texts = pack([tokens[row] for row in chosen], self._body.device)
-            states = self._body(texts)
-            rows += chosen
-            pooled.append(_host(pool(states, texts)))
-            if self._logits_norm is not None:
-                logits_norms.append(_host(self._logits_norm(states, texts)))
+        chosen = list(passes(lengths, self._budget, self._lanes.count))
+        some = [[tokens[row] for row in one] for one in chosen]
+        for one, (vectors, norms) in zip(chosen, self._lanes.map(self._pass, some), strict=True):
+            rows += one
+            pooled.append(vectors)
+            if norms is not None:
+                logits_norms.append(norms)
         done = None
         if self._body.device.type == "cuda":
             event: Any = torch.cuda.Event

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
+
+#: tokens for which a thread reads all weights by itself rather than share the reading
+_WORTH_A_PASS: Final = 256
 
 
 class Packed(NamedTuple):
@@ -52,20 +55,30 @@ def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return tensor.to(device)
 
 
-def passes(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def passes(lengths: Sequence[int], budget: int, lanes: int = 1) -> Iterator[list[int]]:
     """Indices of texts for one pass each: the longest first, at most `budget` tokens.
 
-    Texts without tokens are in none; one longer than the budget has a pass of its own.
+    Passes are about equally long, and as many as keep all lanes busy, unless that makes them so
+    short that reading the weights would cost more than it saves. Texts without tokens are in none;
+    one longer than the budget has a pass of its own.
     """
+    share = _share(sum(lengths), budget, lanes)
     rows: list[int] = []
     taken = 0
     for row in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         if not lengths[row]:
             break
-        if rows and taken + lengths[row] > budget:
+        if rows and (taken >= share or taken + lengths[row] > budget):
             yield rows
             rows, taken = [], 0
         rows.append(row)
         taken += lengths[row]
     if rows:
         yield rows
+
+
+def _share(total: int, budget: int, lanes: int) -> int:
+    """Tokens after which a pass ends, where texts allow."""
+    least = max(1, -(-total // budget))
+    even = -(-least // lanes) * lanes
+    return -(-total // max(least, min(even, total // _WORTH_A_PASS)))

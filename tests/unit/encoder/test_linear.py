@@ -10,6 +10,7 @@ from stream_app.encoder.linear import (
     Fp32Linear,
     Room,
     SigmoidGelu,
+    erf_gelu,
     linear_for,
     tanh_gelu,
 )
@@ -26,6 +27,11 @@ def test_gelu_by_one_exponential_is_the_same_function_everywhere() -> None:
     rows = torch.cat([edge, torch.linspace(-12, 12, 300_000)])  # more than is treated at once
     expected = F.gelu(rows, approximate="tanh")
     assert torch.allclose(SigmoidGelu()(rows.clone()), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gelu_by_the_error_function_stays_within_what_is_said_of_it() -> None:
+    rows = torch.linspace(-12, 12, 30_001)
+    assert torch.allclose(erf_gelu(rows), F.gelu(rows, approximate="tanh"), rtol=0, atol=5e-4)
 
 
 @pytest.mark.parametrize(("kind", "apart"), [("fp32", 1e-5), ("bf16", 0.05)])

@@ -16,6 +16,19 @@ def test_passes_hold_every_text_with_tokens_once_within_the_budget(
         assert [lengths[row] for row in rows] == sorted((lengths[r] for r in rows), reverse=True)
 
 
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 4))
+def test_passes_keep_all_lanes_busy_alike_once_there_is_work_for_them(
+    lengths: list[int], lanes: int
+) -> None:
+    budget, total, longest = 1_024, sum(lengths), max(lengths)
+    sizes = [sum(lengths[row] for row in rows) for rows in passes(lengths, budget, lanes)]
+    if total < 2 * 256:
+        assert len(sizes) == 1
+    elif total >= lanes * 256 and total <= lanes * (budget - longest):
+        assert len(sizes) <= lanes
+        assert max(sizes) <= -(-total // lanes) + longest
+
+
 texts = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), min_size=1, max_size=20)
 
 

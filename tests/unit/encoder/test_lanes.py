@@ -1,0 +1,47 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from stream_app.encoder.lanes import Lanes
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """A number of torch's threads that is not 1, put back after the test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield 3
+    torch.set_num_threads(before)
+
+
+def test_items_of_several_are_each_the_work_of_one_thread_in_order(threads: int) -> None:
+    both = threading.Barrier(2)  # passed only where two run at once
+
+    def run(item: int) -> tuple[int, int]:
+        both.wait(timeout=30)
+        return item, torch.get_num_threads()
+
+    assert Lanes(2).map(run, range(6)) == [(item, 1) for item in range(6)]
+
+
+def test_an_item_alone_has_all_threads_and_so_has_everything_else(threads: int) -> None:
+    lanes = Lanes(2)
+    assert torch.get_num_threads() == threads
+    assert lanes.map(lambda _: torch.get_num_threads(), ["one"]) == [threads]
+    elsewhere: list[int] = []
+    thread = threading.Thread(target=lambda: elsewhere.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert elsewhere == [threads]
+
+
+def test_one_lane_is_the_caller_s_own_thread(threads: int) -> None:
+    me = threading.get_ident()
+    assert Lanes(1).map(lambda _: threading.get_ident(), range(3)) == [me] * 3
+
+
+def test_an_error_in_a_lane_is_the_caller_s() -> None:
+    with pytest.raises(ZeroDivisionError):
+        Lanes(2).map(lambda n: 1 // n, [1, 0])
