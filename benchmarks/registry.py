@@ -99,6 +99,17 @@ BENCHMARKS: Final = (
         ),
     ),
     Benchmark(
+        name="encoder.stages",
+        module="benchmarks.encoder.stages",
+        what="where the time of a pass goes",
+        kafka=False,
+        study=True,
+        figures=(
+            Figure(name="40 tokens", path=("40 tokens", "shares", "*"), unit="of the pass"),
+            Figure(name="128 tokens", path=("128 tokens", "shares", "*"), unit="of the pass"),
+        ),
+    ),
+    Benchmark(
         name="encoder.threads",
         module="benchmarks.encoder.threads",
         what="threads of the encoder beside the engine's",
@@ -293,6 +304,7 @@ BENCHMARKS: Final = (
 PARTS: Final = (
     "benchmarks",
     "benchmarks.bare_loop",
+    "benchmarks.same_work",
     "benchmarks.null_worker",
     "benchmarks.rivals.ours",
     "benchmarks.rivals.table",

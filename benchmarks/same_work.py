@@ -49,7 +49,7 @@ class Rows:
         self._changelog = changelog
         self._database = rocksdict.Rdict(folder, rocksdict.Options(raw_mode=True))
 
-    def read(self, partition: int, key: bytes) -> bytes | None:
+    def read(self, _partition: int, key: bytes) -> bytes | None:
         """A key is of one partition."""
         found: bytes | None = self._database.get(key)
         return found

@@ -25,7 +25,7 @@ from benchmarks.rivals.programs.job import PARTITIONS
 from benchmarks.rivals.rivals import OURS, Rival
 from benchmarks.running import Running
 from benchmarks.whole_path import posts
-from benchmarks.worker import START_MS, load, run_bare_once
+from benchmarks.worker import START_MS, load, run_loop_once
 from stream_app.engine.topics import create_topics
 from stream_app.messages import encode_post
 from stream_app.settings import load_settings
@@ -87,7 +87,7 @@ class Round:
             return self._ours()
         if rival.stream == BARE:
             environ = dict(os.environ) | self._settings | {"KOL_APP_ID": "bare"}
-            return run_bare_once(environ, self.events)
+            return run_loop_once("benchmarks.bare_loop", environ, self.events)
         return self._run(rival)
 
     def _ours(self) -> float:
