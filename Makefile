@@ -57,18 +57,9 @@ check: $(VENV)/.dev
 docs-check: $(VENV)/.dev
 	$(BIN)/python -m tools.docs_check $(ARGS)
 
+# All benchmarks, an hour or two; some: make bench ARGS="worker rivals".
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.sketch
-	$(BIN)/python -m benchmarks.encoder
-	$(BIN)/python -m benchmarks.worker
-	$(BIN)/python -m benchmarks.whole_path
-	$(BIN)/python -m benchmarks.scale
-	$(BIN)/python -m benchmarks.visibility
-	$(BIN)/python -m benchmarks.event_streams
-	$(BIN)/python -m benchmarks.recovery
-	$(BIN)/python -m benchmarks.rebalance
-	$(BIN)/python -m benchmarks.failover
-	$(BIN)/python -m benchmarks.rebuild
+	$(BIN)/python -m benchmarks --json bench.json $(ARGS)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

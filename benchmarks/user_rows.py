@@ -110,7 +110,7 @@ class Writer:
             offset=0,
             post_id=user.posts[-1].id,
         )
-        self._decider.decide(touched)
+        self._decider.decide(touched, None)
         assert touched.z is not None
         return number, encode_row(row, touched.z, self._scheme.formula)
 

@@ -23,13 +23,14 @@ import tempfile
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from benchmarks.environment import describe
+from benchmarks.figures import ratios, spread
 from benchmarks.filling import Tail, new_producer, send
 from benchmarks.running import Running, new_app
 from stream_app.messages import Post, decode_event, encode_post
@@ -186,11 +187,6 @@ def latency(folder: Path, broker: str, options: Namespace, rate: float) -> dict[
     }
 
 
-def _quartiles(values: Sequence[float]) -> dict[str, Any]:
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
-    return {"median": middle, "quartiles": [low, high], "all": list(values)}
-
-
 def measure(options: Namespace) -> dict[str, Any]:
     alone: list[float] = []
     whole: list[float] = []
@@ -204,13 +200,12 @@ def measure(options: Namespace) -> dict[str, Any]:
                 text=True,
             )
             alone.append(float(told.stdout))
-        ratios = [one / other for one, other in zip(whole, alone, strict=True)]
         rate = LOAD * statistics.median(whole)
         timed = latency(Path(name), broker.bootstrap, options, rate)
     return {
-        "encoder_alone_posts_per_s": _quartiles(alone),
-        "worker_posts_per_s": _quartiles(whole),
-        "ratio": _quartiles(ratios),
+        "encoder_alone_posts_per_s": spread(alone),
+        "worker_posts_per_s": spread(whole),
+        "ratio": spread(ratios(whole, alone)),
         "latency_at_70_percent": timed,
     }
 

@@ -16,7 +16,7 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from benchmarks import environment
 from benchmarks.encoder.clock import clock
 from benchmarks.encoder.peak import Peak
 from benchmarks.encoder.subjects import SEED, Shape, article_loop, texts, write_small_shape
+from benchmarks.figures import spread
 from stream_app.encoder import create_encoder
 from stream_app.encoder.device import resolve_device, resolve_precision, token_budget
 from stream_app.settings import load_settings
@@ -84,12 +85,6 @@ def contenders(
     return found
 
 
-def spread(rates: Sequence[float], digits: int = 1) -> dict[str, float]:
-    low, _, high = quantiles(rates, n=4, method="inclusive")
-    figures = {"median": median(rates), "low": low, "high": high}
-    return {name: round(value, digits) for name, value in figures.items()}
-
-
 def measure(folder: Path, tokens: int, rounds: int, device: str, *, alone: bool) -> dict[str, Any]:
     precision = resolve_precision("auto", device)
     budget = token_budget(0, device)
@@ -120,9 +115,9 @@ def report(
     shares = [rate * flop / peak for rate, peak in zip(auto, peaks, strict=True)]
     found: dict[str, Any] = {
         "precision": precision,
-        "posts_per_second": {name: spread(one.rates) for name, one in subjects.items()},
-        "peak_gflops": spread([peak / 1e9 for peak in peaks]),
-        "encoder_gflops": spread([rate * flop / 1e9 for rate in auto]),
+        "posts_per_second": {name: spread(one.rates, 1) for name, one in subjects.items()},
+        "peak_gflops": spread([peak / 1e9 for peak in peaks], 1),
+        "encoder_gflops": spread([rate * flop / 1e9 for rate in auto], 1),
         "share_of_peak": spread(shares, 3),
         "best_of_best_peak": round(max(auto) * flop / max(peaks), 3),
         "goals": {"ratio": GOAL[precision], "share_of_peak": GOAL_SHARE},

@@ -194,8 +194,9 @@ def _insert(row: UserRow, entry: RememberedPost) -> None:
     remembered.insert(place, entry)
     memo.posts[entry.id] = entry
     memo.signatures.insert(place, signature_number(entry.signature))
-    if len(remembered) > MOST_URLS:
+    if len(remembered) > MOST_URLS and remembered[-MOST_URLS - 1].url is not None:
         remembered[-MOST_URLS - 1].url = None
+        memo.rewritten()
     if is_newest:
         memo.appended(entry)
         return
@@ -206,8 +207,8 @@ def _insert(row: UserRow, entry: RememberedPost) -> None:
 
 def _let_go(row: UserRow, scheme: Scheme) -> None:
     """Settle the oldest post; the sums over all posts stay as they are."""
-    memo, oldest = memo_of(row), row.remembered.pop(0)
-    del memo.posts[oldest.id], memo.signatures[0]
+    oldest = row.remembered.pop(0)
+    memo_of(row).let_go(oldest)
     _settle(row, oldest, scheme)
 
 

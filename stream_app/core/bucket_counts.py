@@ -83,7 +83,7 @@ class BucketCounts:
     def __init__(self, floor: int = NO_FLOOR) -> None:
         self._floor = floor
         self._far: dict[int, int] = {}
-        self.known: tuple[Tally, Ints] | None = (Tally(_NONE, _NONE), _NONE)
+        self.known: tuple[Tally, Ints] | None = (Tally(_NONE, _NONE), np.zeros(1, np.int64))
         self._lay_out(_NONE)
 
     def add_one(self, bucket: int, step: int) -> None:
@@ -140,7 +140,7 @@ class BucketCounts:
         return self.sums()[0]
 
     def sums(self) -> tuple[Tally, Ints]:
-        """All buckets that hold something, and the running totals of their counts."""
+        """All buckets that hold something, and how many values lie below each; all, at the end."""
         if self.known is None:
             where = np.flatnonzero(self.window)
             buckets, counts = where + self.base, self.window[where]
@@ -149,22 +149,22 @@ class BucketCounts:
                 counts = np.concatenate((counts, np.array(list(self._far.values()), np.int64)))
                 order = np.argsort(buckets)
                 buckets, counts = buckets[order], counts[order]
-            self.known = Tally(buckets, counts), np.cumsum(counts)
+            totals = np.zeros(len(counts) + 1, np.int64)
+            np.cumsum(counts, out=totals[1:])
+            self.known = Tally(buckets, counts), totals
         return self.known
 
     def select(self, index: int) -> tuple[int, int, int]:
         """Bucket of the value number `index` (from 0, ascending), its index therein, its count."""
         (buckets, counts), sums = self.sums()
-        at = int(np.searchsorted(sums, index, side="right"))
-        count = int(counts[at])
-        return int(buckets[at]), index - (int(sums[at]) - count), count
+        at = int(np.searchsorted(sums[1:], index, side="right"))
+        return int(buckets[at]), index - int(sums[at]), int(counts[at])
 
-    def below_and_in(self, wanted: Ints) -> tuple[Ints, Ints]:
-        """For each wanted bucket, how many values lie below it, and how many in it."""
+    def below_and_in(self, wanted: Ints | np.int64) -> tuple[Ints, Ints]:
+        """For each wanted bucket, or the one, how many values lie below it, and how many in it."""
         (buckets, _), sums = self.sums()
-        totals = np.concatenate(([0], sums))
-        below = totals[np.searchsorted(buckets, wanted, side="left")]
-        return below, totals[np.searchsorted(buckets, wanted, side="right")] - below
+        below = sums[buckets.searchsorted(wanted, side="left")]
+        return below, sums[buckets.searchsorted(wanted, side="right")] - below
 
     def _is_inside(self, buckets: Ints) -> npt.NDArray[np.bool_]:
         return (buckets >= self.base) & (buckets < self.base + len(self.cells))

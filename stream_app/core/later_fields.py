@@ -48,8 +48,8 @@ class Kept(Generic[T]):
         later: list[bytes] | None = getattr(record, "later", None)
         if later is None:
             return data
-        fields = data[_head_size(data) :]
-        return _head(self._known + len(later)) + fields + b"".join(later)
+        fields = data[head_size(data) :]
+        return array_head(self._known + len(later)) + fields + b"".join(later)
 
 
 def _length(data: memoryview) -> int:
@@ -61,11 +61,15 @@ def _length(data: memoryview) -> int:
     return int.from_bytes(data[1 : 1 + size], "big")
 
 
-def _head_size(data: bytes) -> int:
+def head_size(data: bytes) -> int:
+    """Bytes that stand before the first item of a msgpack array."""
     return {_ARRAY_16: 3, _ARRAY_32: 5}.get(data[0], 1)
 
 
-def _head(items: int) -> bytes:
+def array_head(items: int) -> bytes:
+    """What stands before the items of a msgpack array of so many."""
     if items < 16:
         return bytes([_SHORTEST + items])
-    return bytes([_ARRAY_16]) + items.to_bytes(2, "big")
+    if items < 1 << 16:
+        return bytes([_ARRAY_16]) + items.to_bytes(2, "big")
+    return bytes([_ARRAY_32]) + items.to_bytes(4, "big")

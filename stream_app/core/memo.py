@@ -9,9 +9,14 @@ from __future__ import annotations
 import math
 from copy import copy
 
+import msgspec
+
 from stream_app.core.decay import decay_factor
+from stream_app.core.later_fields import array_head, head_size
 from stream_app.core.originality import originality_at
 from stream_app.core.row import RememberedPost, SettledPosts, UserRow
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def add_post(sums: SettledPosts, post: RememberedPost, half_life_ms: float) -> None:
@@ -51,22 +56,48 @@ class Memo:
         signatures: Those of the remembered posts, in their order, as `signature_number` has them.
     """
 
-    __slots__ = ("_half_life_ms", "_sums", "posts", "signatures")
+    __slots__ = ("_half_life_ms", "_sums", "_written", "posts", "signatures")
 
     def __init__(self, row: UserRow) -> None:
         self.posts = {post.id: post for post in row.remembered}
         self.signatures = [signature_number(post.signature) for post in row.remembered]
         self._sums: SettledPosts | None = None
         self._half_life_ms = 0.0
+        #: the items of the remembered posts' array in the row's bytes
+        self._written: bytearray | None = None
 
     def appended(self, post: RememberedPost) -> None:
         """The row has a newer post than all others."""
         if self._sums is not None:
             add_post(self._sums, post, self._half_life_ms)
+        if self._written is not None:
+            self._written += _encode(post)
+
+    def let_go(self, oldest: RememberedPost) -> None:
+        """The row has settled its oldest post; the sums over all stay as they are."""
+        del self.posts[oldest.id], self.signatures[0]
+        if self._written is not None:
+            del self._written[: len(_encode(oldest))]
 
     def changed(self) -> None:
         """A post has other counts, or came before others."""
-        self._sums = None
+        self._sums = self._written = None
+
+    def rewritten(self) -> None:
+        """A post has other bytes, and counts for the same."""
+        self._written = None
+
+    def remembered(self, row: UserRow) -> bytes:
+        """The array of the row's remembered posts, as msgpack.
+
+        A busy user's posts are hundreds of objects all over the memory. To walk through them for
+        one new post costs more than all the rest of a row; their bytes lie in one place.
+        """
+        if self._written is None:
+            data = _encode(row.remembered)
+            self._written = bytearray(data[head_size(data) :])
+            return data
+        return array_head(len(row.remembered)) + self._written
 
     def sums(self, row: UserRow, half_life_ms: float) -> SettledPosts:
         """Over all the row's posts, remembered and settled; not to be changed."""

@@ -201,8 +201,8 @@ class QuantileSketch(TurnstileHistogram):
         return index, position - index
 
     def _below_and_in(self, bucket: int) -> tuple[int, int]:
-        below, count = self.store.below_and_in(np.array([bucket]))
-        return self.n_zero + int(below[0]), int(count[0])
+        below, count = self.store.below_and_in(np.int64(bucket))
+        return self.n_zero + int(below), int(count)
 
     def _counts_le(self, z: Floats) -> Floats:
         if np.isnan(z).any():

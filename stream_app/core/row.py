@@ -144,7 +144,14 @@ def encode_row(row: UserRow, z: float, formula: int) -> bytes:
     if row.transition is not None and not row.transition.topic:
         version = row.transition.position
     header = _HEADER.pack(ROW_FORMAT, len(tier), z, row.newest_post_at, row.posts, version, formula)
-    return header + tier + _body.encode(row)
+    if row.memo is None:
+        return header + tier + _body.encode(row)
+    remembered, posts = row.remembered, row.memo.remembered(row)
+    row.remembered = msgspec.Raw(posts)  # type: ignore[assignment]  # written as it stands
+    try:
+        return header + tier + _body.encode(row)
+    finally:
+        row.remembered = remembered
 
 
 def decode_header(data: bytes) -> RowHeader:

@@ -30,5 +30,12 @@ class Batch:
 
     touched: dict[tuple[int, bytes], Touched] = field(default_factory=dict)
     partitions: dict[int, Partition] = field(default_factory=dict)
-    events: list[tuple[int, KolEvent]] = field(default_factory=list)
+    #: by partition, each with its bytes as the row keeps them
+    events: dict[int, list[tuple[KolEvent, bytes]]] = field(default_factory=dict)
+    #: greatest event time when the batch began to decide (ms)
+    high_mark: int | None = None
     blending: Blending = field(default_factory=Blending)
+
+    def add_event(self, partition: int, event: KolEvent, kept: bytes) -> None:
+        """To be sent once the rows are safe."""
+        self.events.setdefault(partition, []).append((event, kept))

@@ -13,7 +13,7 @@ from stream_app.core.tiers import Line, TierLine, decide, percentile
 from stream_app.core.transitions import transition_event
 from stream_app.engine.batch import Touched
 from stream_app.engine.partition import Partition
-from stream_app.messages import Cause, KolEvent, encode_event
+from stream_app.messages import KolEvent, encode_event
 
 
 class Decider:
@@ -27,10 +27,11 @@ class Decider:
         #: the line looked at last, and what `_lines` makes of it
         self._line: tuple[Line | None, list[TierLine]] = None, []
 
-    def decide(self, touched: Touched) -> KolEvent | None:
+    def decide(self, touched: Touched, now: int | None) -> KolEvent | None:
         """Set z, level and tier of a touched user; the event where the tier changes.
 
         Once per user and batch. The event is kept in the row, to be sent again after a crash.
+        `now` is the high mark.
         """
         if touched.cause is None:
             return None
@@ -41,16 +42,16 @@ class Decider:
             return None
         counted = touched.partition.is_eligible(row.posts, row.newest_post_at)
         new = decide(z, counted=counted, level=level, lines=self._lines(line))
-        return None if new == level else self._change(touched, touched.cause, line, new, counted)
+        return None if new == level else self._change(touched, line, new, counted, now)
 
     def _change(
-        self, touched: Touched, cause: Cause, line: Line, level: int, counted: bool
+        self, touched: Touched, line: Line, level: int, counted: bool, now: int | None
     ) -> KolEvent:
         """Put a user with posts on another level."""
-        row, scheme = touched.row, self._scheme
+        row, cause, scheme = touched.row, touched.cause, self._scheme
         standing = standing_of(row, scheme)
         assert standing is not None  # noqa: S101  - she has a z
-        now = self.high_mark()
+        assert cause is not None  # noqa: S101  - or nothing would be decided
         occurred_at = now if now is not None else standing.as_of
         event = transition_event(
             standing,

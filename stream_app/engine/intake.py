@@ -25,8 +25,7 @@ from stream_app.messages.marks import APP, FORWARDED, ORIGIN
 MAX_SKEW_MS = 5 * 60 * 1000
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, gc=False):
     """A valid event of a user of this partition."""
 
     key: bytes
@@ -40,7 +39,9 @@ class Accepted:
     @property
     def event_time(self) -> int:
         """When it happened (ms)."""
-        event: Any = self.post if self.post is not None else self.interaction
+        if self.post is not None:
+            return self.post.observed_at
+        event: Any = self.interaction
         time: int = event.event_time
         return time
 
@@ -107,10 +108,11 @@ class Intake:
 
     def _place(self, message: Any, post: Post | None, interaction: Interaction | None) -> Verdict:
         event: Any = post if post is not None else interaction
-        key = event.key.encode()
+        key: bytes = event.key.encode()
         partition = partition_of(key, self._partitions)
-        forwarded = header(message.headers, FORWARDED) is not None
-        if forwarded and header(message.headers, APP) not in (None, self._app_id):
+        headers = message.headers
+        forwarded = bool(headers) and header(headers, FORWARDED) is not None
+        if forwarded and header(headers, APP) not in (None, self._app_id):
             return OfAnotherApp()
         if partition != message.partition:
             if forwarded:

@@ -9,7 +9,6 @@ chain is checked where the scoring agent takes them. A seek starts a new chain.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import repeat, zip_longest
 from typing import Any, NamedTuple
@@ -36,7 +35,8 @@ class OrderGuard:
         self._chains: dict[TP, int] = {}
         self._starts: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
-        self._handed: dict[TP, deque[int]] = {}
+        #: offsets handed over and not delivered, oldest first
+        self._handed: dict[TP, list[int]] = {}
         self._delivered: dict[TP, int] = {}
         self._taken: dict[TP, Link] = {}
 
@@ -45,25 +45,23 @@ class OrderGuard:
         self._chains[tp] = self._chains.get(tp, -1) + 1
         self._starts[tp] = offset if offset is not None else 0
         self._fetched[tp] = -1
-        self._handed[tp] = deque()
+        self._handed[tp] = []
         self._delivered[tp] = -1
 
-    def handed(self, tp: TP, offsets: Iterable[int]) -> None:
+    def handed(self, tp: TP, offsets: Sequence[int]) -> None:
         """The fetcher hands over these records. Raises OrderError when it goes backwards."""
         if tp not in self._chains:
             self.seek(tp, None)
-        previous = self._fetched[tp]
-        start = self._starts[tp]
-        queue = self._handed[tp]
-        for offset in offsets:
-            if offset <= previous or offset < start:
+        previous = max(self._fetched[tp], self._starts[tp] - 1)
+        for before, offset in zip([previous, *offsets], offsets, strict=False):
+            if offset <= before:
                 raise OrderError(
                     f"{tp.topic}/{tp.partition}: offset {offset} was fetched after "
-                    f"{max(previous, start - 1)}; restart the worker, nothing was acknowledged"
+                    f"{before}; restart the worker, nothing was acknowledged"
                 )
-            previous = offset
-            queue.append(offset)
-        self._fetched[tp] = previous
+        self._handed[tp] += offsets
+        if offsets:
+            self._fetched[tp] = offsets[-1]
 
     def dropped(self, tp: TP) -> None:
         """Fetched records were not handed over: until the next seek there is a hole."""
@@ -82,8 +80,9 @@ class OrderGuard:
 
     def all_delivered(self, tp: TP, offsets: Sequence[int]) -> list[Link]:
         """These records go on to the agents, as `delivered` says for each."""
-        queue = self._handed.get(tp, deque())
-        expected = [queue.popleft() for _ in range(min(len(offsets), len(queue)))]
+        queue = self._handed.get(tp, [])
+        expected = queue[: len(offsets)]
+        del queue[: len(offsets)]
         if expected != offsets:
             for offset, due in zip_longest(offsets, expected):
                 if offset != due:

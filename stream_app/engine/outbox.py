@@ -7,14 +7,13 @@ import time
 from collections.abc import Awaitable, Mapping
 from typing import Any, cast
 
-import msgspec
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 from faust.exceptions import ProducerSendError
 
 from stream_app.engine.intake import Misplaced, Rejected
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.topics import TopicNames
-from stream_app.messages import KolEvent, encode_event, event_headers, rfc3339
+from stream_app.messages import KolEvent, event_headers, rfc3339, stamp_event
 from stream_app.messages.marks import APP, FORWARDED, MARKS, ORIGIN
 
 #: A record of this size goes as a compressed batch of its own: it may have fitted its topic only
@@ -57,15 +56,14 @@ class Outbox:
         if pending:
             await asyncio.gather(*pending)
 
-    async def event(self, event: KolEvent, partition: int) -> None:
-        """Send a promotion or demotion, for the first time or again."""
-        stamped = msgspec.structs.replace(event, emitted_at=rfc3339(now_ms()))
+    async def event(self, event: KolEvent, kept: bytes, partition: int) -> None:
+        """Send a promotion or demotion, for the first time or again; `kept` are its row's bytes."""
         await self._send(
             self._topics.events,
             event.user.key.encode(),
-            encode_event(stamped),
+            stamp_event(kept, rfc3339(now_ms())),
             partition=partition,
-            headers=event_headers(stamped, self._app_id),
+            headers=event_headers(event, self._app_id),
         )
         tier = event.tier if event.kind == "promoted" else event.from_tier
         self._metrics.transition(event.kind, tier or "")

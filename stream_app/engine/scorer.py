@@ -91,6 +91,7 @@ class Scorer:
         for topic, count in Counter(message.topic for message, _ in items).items():
             self._metrics.events.labels(topic=topic).inc(count)
         batch.blending.settle()
+        batch.high_mark = self._decider.high_mark()
         for touched in batch.touched.values():
             self._decide(batch, touched)
         await self._commit(batch)
@@ -170,7 +171,7 @@ class Scorer:
         self._metrics.duplicates.inc()
         last = row.transition
         if last is not None and (last.topic, last.position) == (message.topic, message.offset):
-            batch.events.append((partition.number, decode_kept_event(last.event)))
+            batch.add_event(partition.number, decode_kept_event(last.event), last.event)
 
     def _is_forwarded_again(self, partition: Partition, verdict: Accepted) -> bool:
         """Whether this record was forwarded before; forwarding repeats a prefix after a crash."""
@@ -208,6 +209,7 @@ class Scorer:
         if edge is not None:
             partition.columns.expire(edge)
         columns = partition.columns
+        batch.high_mark = self._decider.high_mark()
         for index in self._decider.moved_by(line, columns):
             key = columns.keys[index]
             row = self._rows.get(number, key)
@@ -229,7 +231,7 @@ class Scorer:
             row = self._rows.get(number, columns.keys[index])
             last = row.transition if row is not None else None
             if last is not None and not last.topic and last.position == version:
-                await self._outbox.event(decode_kept_event(last.event), number)
+                await self._outbox.event(decode_kept_event(last.event), last.event, number)
         await self._outbox.settle()
 
     async def own(self, number: int) -> Partition:
@@ -248,8 +250,9 @@ class Scorer:
             partition.announced = True
             for key in read_unsent(self._table, partition):
                 row = self._rows.get(number, key)
-                if row is not None and row.transition is not None:
-                    await self._outbox.event(decode_kept_event(row.transition.event), number)
+                last = row.transition if row is not None else None
+                if last is not None:
+                    await self._outbox.event(decode_kept_event(last.event), last.event, number)
             await self._outbox.settle()
             await self._commit(Batch(partitions={number: partition}))
         return partition
@@ -257,9 +260,10 @@ class Scorer:
     # -- both
 
     def _decide(self, batch: Batch, touched: Touched) -> None:
-        event = self._decider.decide(touched)
-        if event is not None:
-            batch.events.append((touched.partition.number, event))
+        event = self._decider.decide(touched, batch.high_mark)
+        last = touched.row.transition
+        if event is not None and last is not None:
+            batch.add_event(touched.partition.number, event, last.event)
 
     async def _commit(self, batch: Batch) -> None:
         scheme = self._scheme
@@ -267,7 +271,9 @@ class Scorer:
         writes = [
             write
             for number, partition in batch.partitions.items()
-            for write in unsent_writes(partition, [e for n, e in batch.events if n == number])
+            for write in unsent_writes(
+                partition, [event.user.key.encode() for event, _ in batch.events.get(number, ())]
+            )
         ]
         for touched in changed:
             z = touched.z
@@ -289,6 +295,7 @@ class Scorer:
         for number, partition in batch.partitions.items():
             partition.changed = True
             partition.changelog_offset = self._table.changelog_offset(number)
-        for number, event in batch.events:
-            await self._outbox.event(event, number)
+        for number, events in batch.events.items():
+            for event, kept in events:
+                await self._outbox.event(event, kept, number)
         await self._outbox.settle()

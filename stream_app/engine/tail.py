@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 #: Longest wait of a fetch that finds nothing; bounds the time to stop.
 FETCH_WAIT_MS = 200
 
+#: Records are taken in at most so often (s) once all of before are read: to fetch each as it comes
+#: would cost more than what is in it.
+_PAUSE_S = 0.05
 #: Between two tries to reach a broker that was lost.
 _RETRY_S = 1.0
 
@@ -108,3 +111,5 @@ class Tail:
                     self._next[tp] = batch[-1].offset + 1
                 if tp == self._tps[0] and batch:
                     self.position = batch[-1].offset + 1
+            if records and not behind:
+                await asyncio.sleep(_PAUSE_S)

@@ -12,20 +12,18 @@ import msgspec
 
 from stream_app.engine.partition import Partition
 from stream_app.engine.user_table import UserTable, Write, unsent_key
-from stream_app.messages import KolEvent
 
 #: Users named in one reserved row: far below the largest record, whatever their keys.
 _NAMES = 250
 
 
-def unsent_writes(partition: Partition, events: Sequence[KolEvent]) -> list[Write]:
-    """The rows that name the users of these events of the partition.
+def unsent_writes(partition: Partition, keys: Sequence[bytes]) -> list[Write]:
+    """The rows that name these users of the partition.
 
     Events of the batch before are confirmed by now, so their names may go: pieces that are not
     needed any more are emptied, not deleted.
     """
     number = partition.number
-    keys = [event.user.key.encode() for event in events]
     pieces = [keys[i : i + _NAMES] for i in range(0, len(keys), _NAMES)]
     empty: list[list[bytes]] = [[]] * (partition.unsent_pieces - len(pieces))
     partition.unsent_pieces = len(pieces)

@@ -23,6 +23,7 @@ from stream_app.messages.kol_event import (
     event_headers,
     event_id,
     event_source,
+    stamp_event,
 )
 from stream_app.messages.post import Post, decode_post, encode_post
 from stream_app.messages.times import MAX_TIME_MS, MIN_TIME_MS, parse_time, rfc3339
@@ -61,5 +62,6 @@ __all__ = [
     "parse_time",
     "partition_of",
     "rfc3339",
+    "stamp_event",
     "user_key",
 ]

@@ -50,21 +50,14 @@ class WireDecoder(Generic[W]):
         Raises:
             BadInput: with a reason of `REASONS`; its detail begins with the field's name.
         """
+        found = quickly(self._decode, value)
+        return self._decode_field_by_field(value) if found is None else found
+
+    def _decode_field_by_field(self, value: bytes | None) -> W:
         if not value:
             raise BadInput("empty", f"value: {'null' if value is None else 'zero bytes'}")
         if len(value) > MAX_VALUE_BYTES:
             raise BadInput("too-large", f"value: {len(value)} bytes, at most {MAX_VALUE_BYTES}")
-        # Fewer brackets than the limit cannot nest deeper than it.
-        if value.count(b"[") + value.count(b"{") <= MAX_NESTING:
-            try:
-                if not value.isascii():
-                    value.decode()  # msgspec skips ignored fields without looking at their bytes
-                return self._decode(value)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                pass  # not dropped: judged again below
-        return self._decode_field_by_field(value)
-
-    def _decode_field_by_field(self, value: bytes) -> W:
         found = parse_object(value)
         checked: dict[str, Any] = {}
         for field in self._fields:
@@ -74,6 +67,21 @@ class WireDecoder(Generic[W]):
             elif field.required:
                 raise BadInput("missing-field", f"{name}: required, but absent")
         return self._wire(**checked)
+
+
+def quickly(decode: Callable[[bytes], W], value: bytes | None) -> W | None:
+    """What msgspec makes of a value at once; None for one that must be looked at again."""
+    if not value or len(value) > MAX_VALUE_BYTES:
+        return None
+    # Fewer brackets than the limit cannot nest deeper than it.
+    if value.count(b"[") + value.count(b"{") > MAX_NESTING:
+        return None
+    try:
+        if not value.isascii():
+            value.decode()  # msgspec skips ignored fields without looking at their bytes
+        return decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def checked_time(name: str, value: str | int) -> int:

@@ -130,6 +130,17 @@ def encode_event(event: KolEvent) -> bytes:
     return _encode(event)
 
 
+_UNSENT = b'"emitted_at":""'
+
+
+def stamp_event(kept: bytes, emitted_at: str) -> bytes:
+    """The value of the record: the event as a row keeps it, with the time of sending (RFC 3339)."""
+    head, unsent, tail = kept.rpartition(_UNSENT)
+    if not unsent:
+        raise ValueError("no event as a row keeps it: it has no empty `emitted_at`")
+    return b'%b"emitted_at":"%b"%b' % (head, emitted_at.encode(), tail)
+
+
 def event_id(key: str, cause: Cause, tier: str | None, from_tier: str | None) -> str:
     """32 hex digits, the same for the same transition whenever and wherever it is produced.
 

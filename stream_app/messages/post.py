@@ -1,47 +1,57 @@
 """A post: one published item, or a newer observation of it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec.structs import force_setattr
 
-from stream_app.messages.decoding import WireDecoder, checked_time
+from stream_app.messages.decoding import WireDecoder, checked_time, quickly
 from stream_app.messages.fields import (
     Count,
     ItemId,
     Label,
     Language,
     Platform,
+    PlatformText,
     Text,
     Time,
     Topics,
     UserId,
+    UserIdText,
     about,
+    is_platform,
 )
 from stream_app.messages.times import rfc3339
 from stream_app.messages.user_keys import user_key
 
+if TYPE_CHECKING:
+    _Ms = int
+else:
+    _Ms = Time  # as it travels; `decode_post` leaves milliseconds in its place
 
-class Post(msgspec.Struct, frozen=True, kw_only=True):
+
+class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A post after all checks. Times are epoch milliseconds; a count of None is unknown."""
 
-    id: str
-    platform: str
-    user_id: str
-    text: str
-    created_at: int
-    observed_at: int  # when the counts were read; never before created_at
-    lang: str | None = None
-    follower_count: int | None = None
-    like_count: int | None = None
-    reply_count: int | None = None
-    repost_count: int | None = None
-    quote_count: int | None = None
-    save_count: int | None = None
-    view_count: int | None = None
-    handle: str | None = None
-    display_name: str | None = None
-    url: str | None = None
-    topics: tuple[str, ...] = ()
+    id: ItemId
+    platform: PlatformText
+    user_id: UserIdText
+    text: Text
+    created_at: _Ms
+    #: when the counts were read; never before created_at
+    observed_at: _Ms = None  # type: ignore[assignment]  # only until `decode_post` has set it
+    lang: Language | None = None
+    follower_count: Count | None = None
+    like_count: Count | None = None
+    reply_count: Count | None = None
+    repost_count: Count | None = None
+    quote_count: Count | None = None
+    save_count: Count | None = None
+    view_count: Count | None = None
+    handle: Label | None = None
+    display_name: Label | None = None
+    url: Label | None = None
+    topics: Topics = ()
 
     @property
     def key(self) -> str:
@@ -89,7 +99,8 @@ class PostMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     topics: Annotated[Topics | None, about("Hashtags or domains.")] = None
 
 
-_decode = WireDecoder(PostMessage)
+_decode = msgspec.json.Decoder(Post).decode
+_decode_message = WireDecoder(PostMessage)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -99,30 +110,33 @@ def decode_post(value: bytes | None) -> Post:
     Raises:
         BadInput: the value is no valid post.
     """
-    wire = _decode(value)
+    # The limits of `Post` leave out what is dear to check and as good as always true.
+    post = quickly(_decode, value)
+    if post is None or not is_platform(post.platform) or not post.user_id.isprintable():
+        return decode_checked(value)
+    created_at, observed_at = post.created_at, post.observed_at
+    if type(created_at) is not int:
+        created_at = checked_time("created_at", created_at)
+        force_setattr(post, "created_at", created_at)
+    if observed_at is None:
+        force_setattr(post, "observed_at", created_at)
+    elif type(observed_at) is not int or observed_at < created_at:
+        observed_at = max(created_at, checked_time("observed_at", observed_at))
+        force_setattr(post, "observed_at", observed_at)
+    return post
+
+
+def decode_checked(value: bytes | None) -> Post:
+    """As `decode_post`, each field by the rules of `PostMessage`."""
+    wire = _decode_message(value)
     created_at = checked_time("created_at", wire.created_at)
     observed_at = created_at
     if wire.observed_at is not None:
         observed_at = max(created_at, checked_time("observed_at", wire.observed_at))
+    fields = {name: getattr(wire, name) for name in wire.__struct_fields__}
     return Post(
-        id=wire.id,
-        platform=wire.platform,
-        user_id=wire.user_id,
-        text=wire.text,
-        created_at=created_at,
-        observed_at=observed_at,
-        lang=wire.lang,
-        follower_count=wire.follower_count,
-        like_count=wire.like_count,
-        reply_count=wire.reply_count,
-        repost_count=wire.repost_count,
-        quote_count=wire.quote_count,
-        save_count=wire.save_count,
-        view_count=wire.view_count,
-        handle=wire.handle,
-        display_name=wire.display_name,
-        url=wire.url,
-        topics=wire.topics or (),
+        **fields
+        | {"created_at": created_at, "observed_at": observed_at, "topics": wire.topics or ()}
     )
 
 

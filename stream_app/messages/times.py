@@ -69,6 +69,7 @@ def _is_month_start(epoch_s: int) -> bool:
     return date.fromordinal(epoch_s // 86_400 + _EPOCH_DAY).day == 1
 
 
+@lru_cache(maxsize=1_024)  # the events of a batch have happened and are sent at one time
 def rfc3339(ms: int) -> str:
     """The instant in UTC with milliseconds and `Z`; `parse_time` of it gives `ms` again."""
     return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -21,7 +21,7 @@ from stream_app.messages import (
     encode_post,
 )
 from stream_app.messages.decoding import WireDecoder
-from stream_app.messages.post import PostMessage
+from stream_app.messages.post import PostMessage, decode_checked
 from tests.builders import make_event, make_post
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -101,7 +101,9 @@ junk: st.SearchStrategy[Any] = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(st.characters(), max_size=5)
-    | st.sampled_from([2**63, 2**63 - 1, -1, 0, 1.0, "", "2014-07-01T12:00:00Z", "a\n"]),
+    | st.sampled_from(
+        [2**63, 2**63 - 1, -1, 0, 1.0, "", "2014-07-01T12:00:00Z", "a\n", "A", "\x85"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=5,
 )
@@ -117,7 +119,9 @@ def outcome(decode: Any, data: bytes) -> object:
 
 
 def judged_alike(data: bytes) -> bool:
-    return outcome(_decoder, data) == outcome(_decoder._decode_field_by_field, data)
+    by_field = outcome(_decoder._decode_field_by_field, data)
+    quick_post, checked_post = outcome(decode_post, data), outcome(decode_checked, data)
+    return outcome(_decoder, data) == by_field and quick_post == checked_post
 
 
 @given(posts(), st.dictionaries(FIELD_NAMES, junk, max_size=3))
