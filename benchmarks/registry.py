@@ -99,6 +99,15 @@ BENCHMARKS: Final = (
         ),
     ),
     Benchmark(
+        name="encoder.stages",
+        module="benchmarks.encoder.stages",
+        what="where the time of a pass goes, of one thread",
+        kafka=False,
+        repeats="--rounds",
+        study=True,
+        figures=(Figure(name="40 tokens", path=("40 tokens", "shares", "*"), unit=""),),
+    ),
+    Benchmark(
         name="encoder.threads",
         module="benchmarks.encoder.threads",
         what="threads of the encoder beside the engine's",
