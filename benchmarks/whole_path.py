@@ -40,7 +40,7 @@ from tests.kafka.broker import KafkaBroker
 USERS = 2_000
 AT_ONCE = 256  # texts that the encoder alone is given at a time, as a worker's batch has them
 LOAD = 0.7
-POLL_S = 0.05
+POLL_S = 0.25  # to ask a worker for its counters costs it milliseconds
 
 
 def texts(count: int) -> Iterator[str]:

@@ -23,8 +23,8 @@ class Lanes:
         self._pool = _threads_that_compute_alone(threads) if threads > 1 else None
 
     def map(self, run: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Results in the order of the items; one item alone is the work of all threads together."""
-        if self._pool is None or len(items) < 2:
+        """Results in the order of the items."""
+        if self._pool is None:
             return [run(item) for item in items]
         return list(self._pool.map(run, items))
 
