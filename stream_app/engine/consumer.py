@@ -36,6 +36,11 @@ FETCH_WAIT_MS = 100
 #: A fetch that finds nothing ends after this long; a seek waits for it.
 _FETCH_TIMEOUT_S = 0.2
 
+#: A fetch is answered as soon as there is one record. Where that brought few of them, the next is
+#: left to gather more for so long (s): each costs client and broker more than a record does.
+_FEW = 100
+_GATHER_S = 0.02
+
 #: Records handed over before the event loop gets a turn; streams take all of them in it.
 _AT_ONCE = 250
 
@@ -244,6 +249,8 @@ class SafeConsumer(AcknowledgingConsumer):
                     return
                 await self._hand_over(tp, batch[start : start + _AT_ONCE], generation)
                 await asyncio.sleep(0)
+        if 0 < sum(map(len, (records or {}).values())) < _FEW:
+            await asyncio.sleep(_GATHER_S)
 
     def _is_current(self, tp: TP, generation: int) -> bool:
         """Whether records fetched in this generation may still be delivered."""
