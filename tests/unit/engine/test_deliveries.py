@@ -87,6 +87,22 @@ def test_a_run_is_delivered_at_once_as_far_as_there_is_room(
     assert bench.consumer._read_offset[POSTS] == 8
 
 
+@pytest.mark.parametrize(("records", "waits"), [(0, []), (1, [0.02]), (99, [0.02]), (100, [])])
+def test_after_few_records_more_are_let_gather(
+    records: int, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Delivering(1_000, monkeypatch)
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        assert len(bench.at_once) == records, "what was fetched does not wait"
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    bench.fetch(list(range(5, 5 + records)))
+    assert [seconds for seconds in slept if seconds] == waits
+
+
 def test_offsets_without_a_record_are_noted_so_that_commits_may_pass_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
