@@ -163,7 +163,8 @@ def _end_later(seconds: float, why: Callable[[], str | None], code: int) -> None
     def end() -> None:
         line = why()
         if line is not None:
-            sys.stderr.write(f"kol: {line}\n")
+            shown = "".join(c for c in " ".join(line.split()) if c.isprintable())
+            sys.stderr.write(f"kol: {shown}\n")
             sys.stderr.flush()
             os._exit(code)
 

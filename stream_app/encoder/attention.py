@@ -32,7 +32,8 @@ def by_length_in_vectors(qkv: torch.Tensor, texts: Packed, scale: float) -> torc
     """The same on a processor, where softmax takes the odd end of a row number by number.
 
     A text with a long odd end is read on into the rows after it. They come later, so that what is
-    kept attends to none of them, and what they attend to is dropped.
+    kept attends to none of them, and what they attend to is dropped. Only a value that is no number
+    would show, 0 times it being none either; a model that gives such is of no use.
     """
     out = qkv.new_empty(len(qkv), qkv.shape[2] * qkv.shape[3])
     start = 0

@@ -30,7 +30,8 @@ class Lanes:
 
 
 def _threads_that_compute_alone(threads: int) -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="encoder")
+    # Not a name that `cli.leaving` waits for: idle ones need no waiting.
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lane")
     started = Barrier(threads)
 
     def compute_alone(_: int) -> int:
@@ -42,6 +43,10 @@ def _threads_that_compute_alone(threads: int) -> ThreadPoolExecutor:
     before = torch.get_num_threads()
     try:
         list(pool.map(compute_alone, range(threads)))
+    except BaseException:  # no more threads to be had: those that wait for the others must end
+        started.abort()
+        pool.shutdown(wait=False)
+        raise
     finally:
         torch.set_num_threads(before)
     return pool

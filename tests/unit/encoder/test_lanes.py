@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -45,3 +47,39 @@ def test_one_lane_is_the_caller_s_own_thread(threads: int) -> None:
 def test_an_error_in_a_lane_is_the_caller_s() -> None:
     with pytest.raises(ZeroDivisionError):
         Lanes(2).map(lambda n: 1 // n, [1, 0])
+
+
+IDLE = """
+import sys
+from stream_app.cli.leaving import leave
+from stream_app.encoder.lanes import Lanes
+
+lanes = Lanes(2)
+code = leave(7)
+print("returned", flush=True)
+sys.exit(code)
+"""
+
+
+def test_idle_lanes_do_not_keep_a_process_from_ending_as_any_other() -> None:
+    command = [sys.executable, "-c", IDLE]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (found.stdout, found.returncode) == ("returned\n", 7)
+
+
+def test_threads_that_cannot_all_be_had_are_an_error_and_none_is_left_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def second_fails(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", second_fails)
+    with pytest.raises(RuntimeError):
+        Lanes(2)
+    started[0].join(timeout=30)
+    assert not started[0].is_alive()
