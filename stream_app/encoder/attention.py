@@ -16,9 +16,8 @@ log = logging.getLogger(__name__)
 Attention = Callable[[torch.Tensor, Packed, float], torch.Tensor]
 
 _VECTOR: Final = 16  # fp32 numbers that AVX-512 treats at once; twice those of AVX2
-_LONG_END: Final = (
-    8  # from here on whole vectors are quicker, in spite of the rows read for nothing
-)
+#: from here on whole vectors are quicker, in spite of the rows read for nothing
+_LONG_END: Final = 8
 _AMPERE: Final = (8, 0)  # the oldest processors of graphics that have torch's flash kernels
 
 

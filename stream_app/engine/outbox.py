@@ -13,7 +13,7 @@ from faust.exceptions import ProducerSendError
 from stream_app.engine.intake import Misplaced, Rejected
 from stream_app.engine.metrics import Metrics
 from stream_app.engine.topics import TopicNames
-from stream_app.messages import KolEvent, event_headers, rfc3339, stamp_event
+from stream_app.messages import KolEvent, decode_kept_event, event_headers, rfc3339, stamp_event
 from stream_app.messages.marks import APP, FORWARDED, MARKS, ORIGIN
 
 #: A record of this size goes as a compressed batch of its own: it may have fitted its topic only
@@ -67,6 +67,10 @@ class Outbox:
         )
         tier = event.tier if event.kind == "promoted" else event.from_tier
         self._metrics.transition(event.kind, tier or "")
+
+    async def event_again(self, kept: bytes, partition: int) -> None:
+        """Send the event that a row keeps, for it may not have got out."""
+        await self.event(decode_kept_event(kept), kept, partition)
 
     async def dead_letter(self, message: Any, verdict: Rejected) -> None:
         """Put a bad record aside: key and bytes untouched, the reason in headers."""

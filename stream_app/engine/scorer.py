@@ -231,7 +231,7 @@ class Scorer:
             row = self._rows.get(number, columns.keys[index])
             last = row.transition if row is not None else None
             if last is not None and not last.topic and last.position == version:
-                await self._outbox.event(decode_kept_event(last.event), last.event, number)
+                await self._outbox.event_again(last.event, number)
         await self._outbox.settle()
 
     async def own(self, number: int) -> Partition:
@@ -252,7 +252,7 @@ class Scorer:
                 row = self._rows.get(number, key)
                 last = row.transition if row is not None else None
                 if last is not None:
-                    await self._outbox.event(decode_kept_event(last.event), last.event, number)
+                    await self._outbox.event_again(last.event, number)
             await self._outbox.settle()
             await self._commit(Batch(partitions={number: partition}))
         return partition
